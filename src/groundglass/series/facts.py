@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 import struct
@@ -13,11 +14,12 @@ from groundglass.series.frames import Frames, Range, Read, Shape
 from groundglass.series.invalid import InvalidPackageError
 
 MAX_HEADER_BYTES = 64 * 2**20
+_FIRST_TAG = 0x00080000  # groups 0, 2, 4 and 6 are not of a data set
 _HEAD_BYTES = 16 * 2**10
 _EXPLICIT_LE = "1.2.840.10008.1.2.1"
 # Explicit big endian and deflated are the only other syntaxes outside this family that are not encapsulated.
 _ENCAPSULATED = re.compile(r"1\.2\.840\.10008\.1\.2\.(4\.\d{1,3}|5)")
-_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
+_UID = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 _PREAMBLE = bytes(128) + b"DICM" + b"\2\0\0\0UL\4\0"
 
 
@@ -59,6 +61,8 @@ def examine(head: bytes, *, size: int, read: Read) -> Facts:
     start = data_set_start(head)
     meta = {item.tag: item for item in elements(head, 144, start)}
     main = {item.tag: item for item in elements(head, start, len(head), beyond=size - len(head))}
+    if min(main, default=0) < _FIRST_TAG:
+        raise InvalidPackageError("element-order")
     values = _Values(head, meta | main)
     sop_class, sop_instance = values.uid(0x00080016), values.uid(0x00080018)
     if sop_class != values.uid(0x00020002) or sop_instance != values.uid(0x00020003):
@@ -130,30 +134,37 @@ class _Values:
         self._found = found
 
     def uid(self, tag: int) -> str:
-        text = self._text(tag)
-        if text is None or not is_uid(text):
-            raise InvalidPackageError("uid")
-        return text
+        return _uid(self._raw(tag))
 
     def integer(self, tag: int) -> int | None:
-        text = (self._text(tag) or "").strip()
-        return int(text) if re.fullmatch(r"[+-]?[0-9]{1,12}", text, re.ASCII) else None
+        return _integer(self._raw(tag))
 
     def unsigned(self, tag: int) -> int | None:
-        found = self._found.get(tag)
-        if found is None or found.end - found.value != 2:
-            return None
-        return int(struct.unpack_from("<H", self._head, found.value)[0])
+        raw = self._raw(tag)
+        return int.from_bytes(raw, "little") if len(raw) == 2 else None
 
     def position(self, tag: int) -> tuple[float, float, float] | None:
         try:
-            x, y, z = (float(part) for part in (self._text(tag) or "").split("\\"))
+            x, y, z = map(float, self._raw(tag).rstrip(b" \0").split(b"\\"))
         except ValueError:
             return None
         return (x, y, z) if all(map(math.isfinite, (x, y, z))) else None
 
-    def _text(self, tag: int) -> str | None:
+    def _raw(self, tag: int) -> bytes:
         found = self._found.get(tag)
-        if found is None:
-            return None
-        return self._head[found.value : found.end].rstrip(b" \0").decode("ascii", "replace")
+        return b"" if found is None else self._head[found.value : found.end]
+
+
+# Most values of a series are the same in every slice.
+@functools.lru_cache(maxsize=4096)
+def _uid(raw: bytes) -> str:
+    text = raw.rstrip(b" \0").decode("ascii", "replace")
+    if not is_uid(text):
+        raise InvalidPackageError("uid")
+    return text
+
+
+@functools.lru_cache(maxsize=4096)
+def _integer(raw: bytes) -> int | None:
+    text = raw.strip(b" \0")
+    return int(text) if re.fullmatch(rb"[+-]?[0-9]{1,12}", text) else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from groundglass.series.frames import Range
@@ -60,9 +60,10 @@ class Manifest:
 
     def to_json(self) -> bytes:
         """Return the canonical bytes: sorted keys, no spaces, ASCII."""
-        return json.dumps(
-            {"format": FORMAT, **asdict(self)}, sort_keys=True, separators=(",", ":"), allow_nan=False
-        ).encode("ascii")
+        # field by field: dataclasses.asdict copies deeply, 70 microseconds an instance
+        values = {name: getattr(self, name) for name in self.__slots__}
+        values |= {"format": FORMAT, "instances": [{n: getattr(i, n) for n in i.__slots__} for i in self.instances]}
+        return json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
 
     @classmethod
     def from_json(cls, data: bytes) -> Manifest:

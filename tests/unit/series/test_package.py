@@ -177,9 +177,9 @@ def test_one_uid_with_other_bytes_is_a_conflict():
 
 
 def test_parts_of_another_series_are_not_merged():
-    with opened(packed([1])[0], packed([2], study="2.25.77")[0]) as (current, part):
-        with pytest.raises(InvalidPackageError, match="other-series"):
-            package.merge(current, part, io.BytesIO())
+    other = packed([2], study="2.25.77")[0]
+    with opened(packed([1])[0], other) as (current, part), pytest.raises(InvalidPackageError, match="other-series"):
+        package.merge(current, part, io.BytesIO())
 
 
 def test_a_changed_byte_in_the_store_is_not_merged_into_the_next_version():
