@@ -202,21 +202,24 @@ class Stack:
         with httpx.Client(base_url=base, headers=headers, timeout=30, trust_env=False) as client:
             yield client
 
-    def wait_quiet(self, received: int | None = None, *, seconds: float = 120.0) -> dict[str, Any]:
+    def wait_quiet(
+        self, received: int | None = None, *, sender: str | None = None, seconds: float = 120.0
+    ) -> dict[str, Any]:
         """Return the ledger once nothing is pending and, when given, at least `received` instances are in it.
 
-        The waiting reads the ledger in this process, because a command takes most of a second to start; what is
-        returned is the command's answer.
+        With `sender`, only its account counts, and only its account is returned. The waiting reads the ledger in this
+        process, because a command takes most of a second to start; what is returned is the command's answer.
         """
         last: dict[str, Any] = {}
 
         def quiet() -> bool:
             last.update(self._ledger_here() or {})
-            total = last.get("total")
-            return bool(total) and total["pending"] == 0 and total["received"] >= (received or 0)
+            account = last.get("senders", {}).get(sender) if sender else last.get("total")
+            return bool(account) and account["pending"] == 0 and account["received"] >= (received or 0)
 
-        until(quiet, seconds, lambda: f"not quiet: {last.get('total')}\n{self._why_not()}", every=0.1)
-        return self.ledger()
+        until(quiet, seconds, lambda: f"not quiet: {last}\n{self._why_not()}", every=0.1)
+        ledger = self.ledger()
+        return ledger["senders"][sender] if sender else ledger
 
     def output(self) -> str:
         """Return everything that every start of this stack printed."""
