@@ -61,6 +61,7 @@ class Stack:
         self.logs = folder / "logs"
         self.settings = {**QUICK, **(settings or {})}
         self.arguments = arguments
+        self.command = COMMAND
         self.doors: Doors | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._starts = 0
@@ -110,7 +111,7 @@ class Stack:
         ports = ("--port", "0", "--gateway-port", "0", "--dicom-port", "0")
         with self._output("stdout").open("wb") as stdout, self._output("stderr").open("wb") as stderr:
             self._process = subprocess.Popen(
-                [COMMAND, "serve", "--data", self.data, *ports, *self.arguments],
+                [self.command, "serve", "--data", self.data, *ports, *self.arguments],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
@@ -169,7 +170,7 @@ class Stack:
     def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         """Run a command of groundglass on this folder (`--data` is added) and return what it did."""
         return subprocess.run(
-            [COMMAND, *arguments, "--data", self.data],
+            [self.command, *arguments, "--data", self.data],
             env=self.environment,
             capture_output=True,
             text=True,
