@@ -1,4 +1,4 @@
-"""The kinds of problem: the stable end of the `type`, with its title and what to do, in French (the source language)."""
+"""The kinds of problem: the stable end of the `type`, its title and what to do, in French (the source language)."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ A text may hold `{names}`; whole numbers put there are written the way of the la
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -15,6 +16,9 @@ from groundglass.ui import formats
 from groundglass.ui.language import Language
 
 OWN: Final = Path(__file__).with_name("english.toml")
+# Sources are typed with plain spaces; a line must not break there.
+_BEFORE: Final = re.compile(r" (?=[;?!])")
+_QUOTES: Final = re.compile(r"(?<=«) | (?=»)")
 
 
 def _(text: str) -> str:
@@ -44,7 +48,7 @@ class Catalogue:
 
     def text(self, text: str, language: Language, /, **values: object) -> str:
         """Return the text in the language, with its `{names}` filled in. Without a translation the French stands."""
-        chosen = text if language == "fr" else self._english.get(text, text)
+        chosen = _spaced(text) if language == "fr" else self._english.get(text, text)
         if not values:
             return chosen
         return chosen.format(**{name: _shown(value, language) for name, value in values.items()})
@@ -65,6 +69,11 @@ def read(path: Path) -> dict[str, str]:
 def own() -> Catalogue:
     """Return the texts of the shared parts alone: problems, sign-in, layout."""
     return Catalogue.load([OWN])
+
+
+def _spaced(text: str) -> str:
+    """Put the no-break spaces of French around what stands before or inside its double marks."""
+    return _BEFORE.sub(formats.NARROW, _QUOTES.sub(formats.NO_BREAK, text)).replace(" :", f"{formats.NO_BREAK}:")
 
 
 def _shown(value: object, language: Language) -> object:
