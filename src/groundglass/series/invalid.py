@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from groundglass.errors import UnprocessableError
 
+# Every reason there is; docs/reference/series-package.md says what each means.
+_SLUGS = """
+changed-bytes crc directory duplicate-instance element-length element-order element-vr empty frame-count instance-order
+item-tag local-header meta-disagrees mixed-series other-instance other-series pixel-items pixel-length
+instance-too-large preamble too-deep too-many-elements too-many-instances transfer-syntax truncated uid uid-conflict
+"""
+REASONS = frozenset(_SLUGS.split())
+
 
 class InvalidPackageError(UnprocessableError):
     """A series package, or an object in one, is not in the one form that is accepted.
 
-    `reason` is a short slug of the code (docs/reference/series-package.md lists them); no value of the data is kept.
+    `reason` is one of REASONS; no value of the data is kept.
     """
 
     slug = "invalid-package"
 
     def __init__(self, reason: str) -> None:
+        assert reason in REASONS
         super().__init__(f"not an acceptable series package: {reason}")
         self.reason = reason
 
@@ -24,4 +33,4 @@ class UidConflictError(InvalidPackageError):
     slug = "uid-conflict"
 
     def __init__(self) -> None:
-        super().__init__("uid_conflict")
+        super().__init__("uid-conflict")
