@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from groundglass.config import Gateway
 from groundglass.core import logs
+from groundglass.errors import GroundglassError
 from groundglass.gateway.dimse.association import Association, Door
 from groundglass.gateway.dimse.peers import Peers
 from groundglass.gateway.dimse.tls import server_context
@@ -20,6 +21,7 @@ from groundglass.gateway.spool import Record, Spool
 _LOG = logs.Logger("gateway.dimse")
 _ACCEPT_SECONDS = 0.2
 _GRACE_SECONDS = 5.0
+_QUIET_SECONDS = 30.0
 _FLOOR_WINDOW_SECONDS = 10.0
 
 
@@ -32,13 +34,14 @@ def serve_dimse(
     on_record: Callable[[Record], None],
     on_association: Callable[[int, bool], None],
     stop: threading.Event,
-    centre_of: Callable[[str], str | None],
+    centre_of: Callable[[str], str | None] | None = None,
 ) -> None:
     """Receive until `stop` is set; then give the instances under way 5 s, end all associations and return.
 
     `on_record` is called by many threads, after the record is durable and before its success is answered.
     `on_association` says when an association of that number begins (True) and that no record of it follows (False).
-    `centre_of` gives the centre of a calling AE title, None for one that is not to be let in.
+    `centre_of` gives the centre of a calling AE title, None for one that is not to be let in; without it the list of
+    the settings decides alone.
     The listener stays open. Raises UsageError if the TLS settings are wrong.
     """
     peers = Peers(associations=settings.max_associations, per_address=settings.max_associations_per_peer)
@@ -54,6 +57,7 @@ class _Receiver:
         # Unlike those of any other run: parts of a series are settled by the end of their associations.
         self._numbers = itertools.count(secrets.randbits(38) << 24)
         self._threads: set[threading.Thread] = set()
+        self._quiet_since = time.monotonic()
 
     def run(self, listener: socket.socket) -> None:
         listener.settimeout(_ACCEPT_SECONDS)
@@ -61,6 +65,7 @@ class _Receiver:
             try:
                 sock, peer = listener.accept()
             except TimeoutError:
+                self._tidy()
                 continue
             except OSError as error:  # out of descriptors, or the peer has gone
                 _LOG.failure("accept-failed", error)
@@ -81,6 +86,18 @@ class _Receiver:
         self._door.peers.enter(association)
         self._threads.add(thread)
         thread.start()
+
+    def _tidy(self) -> None:
+        """When nobody has been connected for a while, let go of the segment under way: the gateway forgets."""
+        now = time.monotonic()
+        if self._threads:
+            self._quiet_since = now
+        elif now - self._quiet_since > _QUIET_SECONDS:
+            self._quiet_since = now
+            try:
+                self._door.spool.roll()
+            except GroundglassError as error:
+                _LOG.failure("roll-failed", error)
 
     def _run(self, association: Association) -> None:
         try:

@@ -83,13 +83,19 @@ class Spool:
         return ordinal
 
     def roll(self) -> None:
-        """Close the segment under way, so that it can be removed once its objects are done with."""
+        """Go on in a new segment, so that the last one can be removed once its objects are done with.
+
+        Raises NoRoomError, SpoolError.
+        """
         with self._appending:
-            self._retire()
+            if self._segment is None or self._segment.written > 0:
+                self._retire()
+                self._segment = self._new_segment()
 
     def close(self) -> None:
         """Close the segment under way and give the folder up."""
-        self.roll()
+        with self._appending:
+            self._retire()
         os.close(self._owned)
 
     def must_have_room(self) -> None:
