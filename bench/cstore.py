@@ -24,6 +24,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from groundglass.config import Gateway
@@ -96,12 +97,17 @@ def measure(receiver: Receiver, made: list[Outgoing]) -> float:
     ours, theirs = multiprocessing.Pipe()
     child = multiprocessing.get_context("fork").Process(target=_send, args=(peer, made, theirs))
     child.start()
-    seconds = float(ours.recv())
-    child.join()
+    theirs.close()
+    try:
+        seconds = float(ours.recv())
+    except EOFError:
+        raise SystemExit("the sender failed") from None
+    finally:
+        child.join()
     return len(made) / seconds
 
 
-def _send(peer: Peer, made: list[Outgoing], answer: multiprocessing.connection.Connection) -> None:  # type: ignore[name-defined]
+def _send(peer: Peer, made: list[Outgoing], answer: Connection) -> None:
     pair = (sender.CT_IMAGE_STORAGE, sender.EXPLICIT_LITTLE_ENDIAN)
     peers = [replace(peer, calling=f"BENCH{n}") for n in range(ASSOCIATIONS)]
     opened = [sender.Association(each, [pair]) for each in peers]
@@ -206,10 +212,10 @@ def orthanc(folder: Path) -> Iterator[Receiver]:
 
 @contextmanager
 def storescp(folder: Path) -> Iterator[Receiver]:
-    """DCMTK's storescp, a process per association; it does not sync."""
+    """DCMTK's storescp, a process per association (alone it serves one at a time); it does not sync."""
     port, out = free_port(), folder / "storescp"
     out.mkdir()
-    command = [str(STORESCP), "-aet", "STORESCP", "-od", str(out), "--max-pdu", "131072", str(port)]
+    command = [str(STORESCP), "--fork", "-aet", "STORESCP", "-od", str(out), "--max-pdu", "131072", str(port)]
     with running(command, port) as pid:
         yield Receiver(port, "STORESCP", 131072, pid, lambda: sum(1 for _ in out.iterdir()))
 
@@ -252,10 +258,8 @@ def one_round(peers: dict[str, Callable[[Path], object]], made: list[Outgoing], 
                 if (stored := receiver.stored()) != len(made):
                     raise SystemExit(f"{name} holds {stored} of {len(made)}")
                 rates[name].append(rate)
-                print(
-                    f"  {name:12s} {rate:7.0f}/s  peak {peak_mb(receiver.pid):5.0f} MB  cpu {spent:.2f} ms each",
-                    flush=True,
-                )
+                used = f"peak {peak_mb(receiver.pid):4.0f} MB  {spent:.2f} ms of processor each"
+                print(f"  {name:12s} {rate:6.0f}/s  {used}", flush=True)
         finally:
             shutil.rmtree(folder)
         os.sync()
