@@ -24,7 +24,7 @@ Value = bool | int | float | str | Enum | None
 
 _NAME = re.compile(r"[a-z][a-z0-9_.-]{0,59}", re.ASCII)
 _KEY = re.compile(r"[a-z][a-z0-9_]{0,39}", re.ASCII)
-_SLUG = re.compile(r"[a-z0-9_-]{1,40}", re.ASCII)
+_SLUG = re.compile(r"[a-z0-9_.-]{1,40}", re.ASCII)
 _OPAQUE = re.compile(r"[0-9a-f]{8,64}", re.ASCII)
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,79}", re.ASCII)
 _SQLSTATE = re.compile(r"[0-9A-Z]{5}", re.ASCII)
@@ -85,7 +85,7 @@ def logger(name: str) -> Logger:
 
 
 def allow(*words: str) -> None:
-    """Declare words of the code ([a-z0-9_-], 40 at most) that may be shown as values. Raises ValueError for others."""
+    """Declare words of the code ([a-z0-9_.-], 40 at most) that may be shown as values. Raises ValueError for others."""
     for word in words:
         if not _SLUG.fullmatch(word):
             raise ValueError("not a slug")
@@ -95,16 +95,18 @@ def allow(*words: str) -> None:
 def describe(error: BaseException) -> dict[str, Any]:
     """Return what may be told of an exception: classes of its chain, our frames, SQLSTATE and constraint."""
     told: dict[str, Any] = {"error": _class_name(error)}
-    if causes := _causes(error):
-        told["causes"] = causes
+    chain = _chain(error)
+    if len(chain) > 1:
+        told["causes"] = [_class_name(cause) for cause in chain[1:]]
     if frames := _frames(error.__traceback__):
         told["frames"] = frames
-    state = getattr(error, "sqlstate", None)
-    if isinstance(state, str) and _SQLSTATE.fullmatch(state):
-        told["sqlstate"] = state
-    constraint = getattr(getattr(error, "diag", None), "constraint_name", None)
-    if isinstance(constraint, str) and _IDENTIFIER.fullmatch(constraint):
-        told["constraint"] = constraint
+    for link in chain:
+        state = getattr(link, "sqlstate", None)
+        if isinstance(state, str) and _SQLSTATE.fullmatch(state):
+            told["sqlstate"] = state
+        constraint = getattr(getattr(link, "diag", None), "constraint_name", None)
+        if isinstance(constraint, str) and _IDENTIFIER.fullmatch(constraint):
+            told["constraint"] = constraint
     return told
 
 
@@ -187,15 +189,14 @@ def _class_name(error: BaseException) -> str:
     return name if _IDENTIFIER.fullmatch(name) else "Exception"
 
 
-def _causes(error: BaseException) -> list[str]:
-    causes: list[str] = []
-    seen = {id(error)}
-    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    while cause is not None and id(cause) not in seen and len(causes) < _FRAMES:
-        seen.add(id(cause))
-        causes.append(_class_name(cause))
-        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
-    return causes
+def _chain(error: BaseException) -> list[BaseException]:
+    """Return the exception and what it came from."""
+    chain: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and link not in chain and len(chain) < _FRAMES:
+        chain.append(link)
+        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+    return chain
 
 
 def _frames(traceback: TracebackType | None) -> list[str]:

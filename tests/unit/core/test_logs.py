@@ -234,11 +234,8 @@ def test_every_event_in_our_code_is_named_by_a_literal() -> None:
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
                 continue
             owner = node.func.value
-            if (
-                node.func.attr in ("event", "failure")
-                and isinstance(owner, ast.Name)
-                and owner.id.strip("_").lower() == "log"
-            ):
+            ours = isinstance(owner, ast.Name) and owner.id.strip("_").lower() == "log"
+            if ours and node.func.attr in ("event", "failure"):
                 where = f"{path.relative_to(root)}:{node.lineno}"
                 assert isinstance(node.args[0], ast.Constant), where
                 assert all(keyword.arg for keyword in node.keywords), where

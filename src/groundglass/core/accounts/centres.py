@@ -17,7 +17,7 @@ def ensure_centre(conn: psycopg.Connection, code: str, *, by: str = "system") ->
     """Make the centre if it is missing. Raises UsageError for what cannot be a code."""
     if not _CODE.fullmatch(code):
         raise UsageError("a centre's code: 1 to 32 of letters, digits, space, _ . -, starting with a letter or digit")
-    if conn.execute("SELECT FROM centre WHERE code = %s", (code,)).fetchone():
+    if conn.execute("SELECT 1 FROM centre WHERE code = %s", (code,)).fetchone():
         return  # the usual case, without a write
     made = conn.execute("INSERT INTO centre (code) VALUES (%s) ON CONFLICT DO NOTHING RETURNING code", (code,))
     if made.fetchone():

@@ -77,7 +77,7 @@ def ensure_admin(conn: psycopg.Connection, password: str | None) -> str | None:
 
     Raises UsageError for a given password that may not be one; the password of an `admin` that exists is not touched.
     """
-    if conn.execute("SELECT FROM account WHERE name = 'admin'").fetchone():
+    if conn.execute("SELECT 1 FROM account WHERE name = 'admin'").fetchone():
         return None
     chosen = password if password is not None else passwords.generated()
     try:
