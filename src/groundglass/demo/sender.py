@@ -61,7 +61,11 @@ class Peer:
 
 def read_file(path: Path) -> Outgoing:
     """Read a Part 10 file. Raises ValueError if it is none with the usual group 0002."""
-    content = path.read_bytes()
+    return parse(path.read_bytes())
+
+
+def parse(content: bytes) -> Outgoing:
+    """Take a Part 10 object apart. Raises ValueError if it is none with the usual group 0002."""
     if content[128:132] != b"DICM" or content[132:140] != b"\x02\0\0\0UL\x04\0":
         raise ValueError("not a DICOM file with a file meta group length")
     end = 144 + int(struct.unpack_from("<I", content, 140)[0])
