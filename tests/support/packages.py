@@ -69,10 +69,13 @@ class Registry:
         return [path for path in inbox.folder(self.settings).rglob("*") if path.is_file()]
 
 
-def packed(numbers: Iterable[int], **options) -> bytes:
-    out = io.BytesIO()
+def packed(numbers: Iterable[int], others: Iterable[tuple[int, str]] = (), **options) -> bytes:
+    """Return a package of these slices; `others`: more of them, (number, patient)."""
     series = options.get("series", part10.SERIES)
-    package.pack([Member(f"{series}.{n}", (part10.ct(n, **options),)) for n in numbers], out)
+    objects = [(n, part10.ct(n, **options)) for n in numbers]
+    objects += [(n, part10.ct(n, **{**options, "patient": patient})) for n, patient in others]
+    out = io.BytesIO()
+    package.pack([Member(f"{series}.{n}", (data,)) for n, data in objects], out)
     return out.getvalue()
 
 

@@ -82,7 +82,11 @@ def _archive(conn: psycopg.Connection, settings: Settings, offer: Offer, inspect
         before = index.current(conn, inspected.manifest.series_instance_uid)
         if before is None:
             versions.put(objects, part, collection=offer.collection)
-            _commit(conn, settings, offer, inspected, before=None, version=part)
+            try:
+                _commit(conn, settings, offer, inspected, before=None, version=part)
+            except RefusedPackageError:  # its study is another centre's or patient's
+                versions.drop(objects, part, collection=offer.collection)
+                raise
             return
         index.must_fit(before, offer, inspected)
         with versions.following(settings, objects, before, part) as version:

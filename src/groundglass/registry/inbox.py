@@ -76,16 +76,18 @@ def status(conn: psycopg.Connection, sha256: str) -> Status | None:
 def admit(conn: psycopg.Connection, offer: Offer) -> None:
     """Check what can be known before the first byte arrives.
 
-    Raises TooLargeError, UnprocessableError for a collection that is not known here, ConflictError when another centre
-    sent the same package, NoRoomError while too much of the centre waits.
+    Raises TooLargeError, UnprocessableError for a collection that is not known here, ConflictError when the same
+    package came from another centre or to another collection, NoRoomError while too much of the centre waits.
     """
     if offer.bytes > MAX_PACKAGE_BYTES:
         raise TooLargeError(f"a package has at most {MAX_PACKAGE_BYTES} bytes: send the series in parts")
     if not collections.known(conn, offer.collection):
         raise UnprocessableError("this registry has no collection of that code")
-    row = conn.execute("SELECT centre FROM inbox WHERE sha256 = %s", (bytes.fromhex(offer.sha256),)).fetchone()
-    if row is not None and row[0] != offer.centre:
-        raise ConflictError("this package was sent by another centre")
+    row = conn.execute(
+        "SELECT centre, collection FROM inbox WHERE sha256 = %s", (bytes.fromhex(offer.sha256),)
+    ).fetchone()
+    if row not in (None, (offer.centre, offer.collection)):
+        raise ConflictError("this package was sent by another centre, or to another collection")
     (waiting,) = conn.execute(
         "SELECT coalesce(sum(bytes), 0) FROM inbox WHERE state = 'received' AND centre = %s", (offer.centre,)
     ).fetchone() or (0,)

@@ -47,7 +47,7 @@ def inspect(fd: int, *, accepted: Collection[str]) -> Inspected:
     """
     manifest = read_manifest(fd)
     if any(each.sop_class_uid not in accepted for each in manifest.instances):
-        raise RefusedPackageError("sop_class_not_accepted")
+        raise RefusedPackageError("sop_class_unknown")
     if codes := sorted({code for each in manifest.instances for code in _residue(fd, each)}):
         raise RefusedPackageError(*codes)
     if len({_patient_id(_header(fd, each)) for each in manifest.instances}) != 1:

@@ -59,11 +59,7 @@ def following(settings: Settings, objects: Objects, before: Current, part: Versi
 
 def put(objects: Objects, version: Version, *, collection: str) -> None:
     """Put package, manifest and headers, durably; a repeat writes the same bytes."""
-    manifest = version.manifest
-    keys = {
-        kind: layout.key(collection, manifest.series_instance_uid, manifest.sha256, kind)
-        for kind in (layout.PACKAGE, layout.MANIFEST, layout.HEADERS)
-    }
+    manifest, keys = version.manifest, _keys(version, collection)
     objects.put_file(keys[layout.PACKAGE], version.path)
     failpoint("package-put")
     objects.put_bytes(keys[layout.MANIFEST], manifest.to_json())
@@ -71,6 +67,20 @@ def put(objects: Objects, version: Version, *, collection: str) -> None:
     with version.path.open("rb") as file:
         objects.put_bytes(keys[layout.HEADERS], headers_gz(file.fileno(), manifest))
     failpoint("headers-put")
+
+
+def drop(objects: Objects, version: Version, *, collection: str) -> None:
+    """Remove the objects of a version that is not committed. The caller holds the lock of the series."""
+    for key in _keys(version, collection).values():
+        objects.delete(key)
+
+
+def _keys(version: Version, collection: str) -> dict[str, str]:
+    manifest = version.manifest
+    return {
+        kind: layout.key(collection, manifest.series_instance_uid, manifest.sha256, kind)
+        for kind in (layout.PACKAGE, layout.MANIFEST, layout.HEADERS)
+    }
 
 
 @contextlib.contextmanager

@@ -51,6 +51,7 @@ CREATE INDEX study_patient ON study (patient_id);
 CREATE INDEX study_page ON study (study_date DESC, id);
 CREATE INDEX study_centre_page ON study (centre, study_date DESC, id);
 CREATE INDEX study_newest ON study (archived_at DESC, id);
+CREATE INDEX study_centre_newest ON study (centre, archived_at DESC, id);
 
 CREATE TABLE series (
     id                  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
