@@ -16,6 +16,7 @@ from groundglass.series.invalid import InvalidPackageError
 _CHARACTER_SET = 0x00080005
 _MEMO_ENTRIES = 4_000
 _MEMO_VALUE_BYTES = 4096
+_LONGEST_NUMBER = 64  # four times what DS may have; Python refuses to read integers of thousands of digits
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _COMPONENTS = ("Alphabetic", "Ideographic", "Phonetic")
 _BINARY = {
@@ -88,8 +89,8 @@ def _content(vr: bytes, value: bytes, charset: bytes) -> str:
     if vr in _BINARY:
         return _values(_numbers(vr, value))
     if vr == b"AT":
-        tags = struct.unpack(f"<{len(value) // 2}H", value[: len(value) // 4 * 4])
-        return _values([f'"{group:04X}{number:04X}"' for group, number in zip(tags[::2], tags[1::2], strict=True)])
+        tags = struct.iter_unpack("<HH", value[: len(value) // 4 * 4])
+        return _values([f'"{group:04X}{number:04X}"' for group, number in tags])
     if vr not in _TEXT:
         return f',"InlineBinary":"{base64.b64encode(value).decode()}"'
     decoder = Charset(charset if vr in _LOCALISED else b"")
@@ -124,6 +125,8 @@ def _whole(text: str) -> list[str]:
 
 def _decimal(text: str) -> str:
     """Return a DS or IS as a JSON number, digit for digit where JSON allows it; as a string where it is no number."""
+    if len(text) > _LONGEST_NUMBER:
+        return _text(text)
     if _NUMBER.fullmatch(text):
         return text
     try:

@@ -12,6 +12,7 @@ import threading
 import pytest
 
 from groundglass.core import audit
+from groundglass.core.objects.folder import FolderObjects
 from groundglass.errors import GroundglassError
 from groundglass.registry import archive, inbox, inspection, receipts, sweep
 from groundglass.registry.tasks import HANDLERS, SWEEPERS
@@ -226,6 +227,14 @@ def test_a_stored_version_that_rotted_is_no_fault_of_the_sender(registry: Regist
     assert found is not None
     assert found.state == "received"
     assert inbox.path_of(registry.settings, sha256).exists()
+
+
+def test_a_store_elsewhere_is_read_through_a_copy_that_goes_away(registry: Registry, monkeypatch):
+    monkeypatch.setattr(FolderObjects, "local_path", lambda self, key: None)
+    registry.deliver(packed([1]))
+    registry.deliver(packed([2]))
+    assert packed([1, 2]) in registry.stored().values()
+    assert registry.waiting() == []
 
 
 def test_two_workers_on_one_series_make_two_versions(registry: Registry):

@@ -129,6 +129,8 @@ def made_up(tag: int, vr: str, value: bytes | str, charset: str = "ISO_IR 192") 
         ("FD", b"\0\0\0\0\0\0\xf0\x7f", ["inf"]),
         ("FD", b"\0\0\0\0\0\0\xf8\x7f", ["NaN"]),
         ("AT", b"\x20\0\x0d\0", ["0020000D"]),
+        ("AT", b"\x20\0\x0d\0\x20\0", ["0020000D"]),
+        ("IS", "1" * 5000, ["1" * 5000]),
         ("PN", "Roentgen^Wilhelm=ideo=phon\\\\X", [
             {"Alphabetic": "Roentgen^Wilhelm", "Ideographic": "ideo", "Phonetic": "phon"}, None, {"Alphabetic": "X"}]),
         ("LT", "one\\value", ["one\\value"]),

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 import io
+import json
 import random
 import struct
 import tempfile
 import zipfile
 import zlib
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from groundglass.series import package, zipformat
+from groundglass.series import headers, package, zipformat
+from groundglass.series.invalid import REASONS
 from groundglass.series.package import InvalidPackageError, Member
 from support import part10
 
@@ -243,3 +248,30 @@ def test_depth_is_bounded(depth, reason):
     nested = part10.element(0x00100002, "SQ", value + part10.sequence_end(), length=0xFFFFFFFF)
     before = part10.element(0x00100020, "LO", "GG-000001")
     assert verdict(assembled([obj().replace(before, nested + before)])) == reason
+
+
+@settings(max_examples=1000, deadline=None)
+@given(st.data())
+def test_whatever_an_object_is_made_of_it_is_taken_or_refused(data):
+    """With a CRC that fits, so that the walker sees the damage: no other exception, and headers of what is taken."""
+    sequence = part10.item(part10.element(0x00080060, "CS", "CT")) + part10.sequence_end()
+    more = {0x00081140: ("SQ", sequence[:-8]), 0x00280009: ("AT", b"\x18\0\x63\x10"), 0x00189074: ("DT", "2020")}
+    whole = bytearray(part10.ct(1, more=more))
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(whole) - 1 - 500))
+        if data.draw(st.booleans()):
+            whole[at] = data.draw(st.integers(0, 255))
+        else:
+            whole[at : at + data.draw(st.integers(0, 8))] = data.draw(st.binary(max_size=8))
+    with tempfile.TemporaryFile() as file:
+        file.write(assembled([bytes(whole)]))
+        file.flush()
+        with contextlib.suppress(InvalidPackageError):
+            manifest = package.read_manifest(file.fileno())
+            found = json.loads(gzip.decompress(headers.headers_gz(file.fileno(), manifest)))
+            assert len(found) == 1
+
+
+def test_every_reason_is_explained():
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "series-package.md").read_text(encoding="utf-8")
+    assert {reason for reason in REASONS if f"`{reason}`" not in page} == set()
