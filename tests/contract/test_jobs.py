@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import shutil
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,8 +16,9 @@ import psycopg
 import pytest
 
 from groundglass import config
-from groundglass.core import audit, jobs
+from groundglass.core import audit, database, jobs
 from groundglass.core.database import connect
+from groundglass.core.postgres import Postgres
 from groundglass.errors import NotFoundError
 from support.job_handlers import DONE
 from support.job_worker import Worker, until
@@ -21,12 +26,14 @@ from support.job_worker import Worker, until
 StartWorker = Callable[..., Worker]
 
 
+QUICK = config.Jobs(
+    heartbeat_seconds=0.3, stalled_seconds=1.5, reclaim_seconds=0.3, sweep_seconds=0.5, retry_seconds=0.05
+)
+
+
 @pytest.fixture
 def quick(settings: config.Settings) -> config.Settings:
-    times = config.Jobs(
-        heartbeat_seconds=0.3, stalled_seconds=1.5, reclaim_seconds=0.3, sweep_seconds=0.5, retry_seconds=0.05
-    )
-    return settings.model_copy(update={"jobs": times})
+    return settings.model_copy(update={"jobs": QUICK})
 
 
 @pytest.fixture
@@ -64,6 +71,13 @@ def waiting(conn: psycopg.Connection) -> int:
 
 def defer(conn: psycopg.Connection, task: str, n: int = 1, **options: str) -> bool:
     return jobs.defer(conn, task, queue="test", n=n, **options)  # type: ignore[arg-type]
+
+
+def cut_connections(conn: psycopg.Connection) -> None:
+    conn.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+        " AND datname = current_database()"
+    )
 
 
 # Enqueueing
@@ -294,14 +308,8 @@ def test_a_worker_asked_to_end_finishes_what_it_does(db: psycopg.Connection, sta
 
 def test_a_worker_without_its_database_ends_with_1(db: psycopg.Connection, start: StartWorker) -> None:
     worker = start()
-    for _ in range(100):
-        db.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
-            " AND datname = current_database()"
-        )
-        if worker.process.poll() is not None:
-            break
-        time.sleep(0.1)
+    until(lambda: db.execute("SELECT 1 FROM procrastinate_workers").fetchone())
+    cut_connections(db)
     assert worker.process.wait(timeout=20) == 1
     allowed = {"at", "level", "role", "logger", "error", "causes", "frames", "sqlstate", "event"}
     assert all(set(line) <= allowed for line in worker.events)
@@ -326,13 +334,48 @@ def test_connections_cut_in_mid_transaction_double_nothing(
     for _ in range(rounds):
         done = count(db, "once")
         until(lambda done=done: progress(done))  # type: ignore[misc]
-        db.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
-            " AND datname = current_database()"
-        )
+        cut_connections(db)
     until(lambda: progress(rounds * 10), seconds=60)
     assert count(db, "once") == rounds * 10
     assert db.execute("SELECT count(DISTINCT n) FROM done").fetchone() == (rounds * 10,)
+
+
+@pytest.mark.parametrize("rounds", [3, pytest.param(50, marks=pytest.mark.soak)])
+def test_a_server_killed_in_mid_transaction_doubles_and_loses_nothing(tmp_path: Path, rounds: int) -> None:
+    """F4: the server dies by SIGKILL under a worker and an open transaction."""
+    folder = Path(tempfile.mkdtemp(prefix="gg-jobs-"))
+    settings = config.Settings(data=folder / "data", jobs=QUICK)
+    workers: list[Worker] = []
+    with database.owned(settings) as server:
+        assert server
+        _as_superuser(server, f"{DONE}; GRANT ALL ON done, done_id_seq TO registry_app")
+        for turn in range(rounds):
+            with connect(settings, "registry", autocommit=True) as committed:
+                for n in range(10):
+                    defer(committed, "once", turn * 10 + n)
+                workers.append(Worker(settings, tmp_path).ready())
+                until(lambda turn=turn, db=committed: count(db, "once") > turn * 10)  # type: ignore[misc]
+                with contextlib.suppress(psycopg.OperationalError), connect(settings, "registry") as conn:
+                    defer(conn, "once", 1_000_000 + turn)
+                    jobs.effect(conn, "never", str(turn), "1")
+                    assert server.pid
+                    os.kill(server.pid, signal.SIGKILL)
+                    conn.execute("SELECT 1")
+            assert workers[-1].process.wait(timeout=40) == 1
+            server.start()
+        workers.append(Worker(settings, tmp_path).ready())
+        with connect(settings, "registry", autocommit=True) as db:
+            until(lambda: waiting(db) == 0)
+            assert [row[0] for row in db.execute("SELECT n FROM done ORDER BY n")] == list(range(rounds * 10))
+            assert db.execute("SELECT count(*) FROM effect WHERE kind = 'never'").fetchone() == (0,)
+        for worker in workers:
+            worker.close()
+    shutil.rmtree(folder)
+
+
+def _as_superuser(server: Postgres, statements: str) -> None:
+    with psycopg.connect(server.conninfo("registry"), autocommit=True) as conn:
+        conn.execute(statements)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("subjects", [100, pytest.param(1_000, marks=pytest.mark.soak)])

@@ -114,7 +114,7 @@ class Association:
         if kind == pdu.A_ABORT:
             raise PeerGoneError
         if kind != pdu.A_ASSOCIATE_RQ:
-            raise ProtocolError(UNEXPECTED if kind <= pdu.A_ABORT else UNRECOGNISED)
+            raise ProtocolError(UNEXPECTED if 1 <= kind <= pdu.A_ABORT else UNRECOGNISED)
         if length > pdu.MAX_ASSOCIATE_BYTES:
             raise ProtocolError(INVALID_VALUE)
         body = bytearray(length)

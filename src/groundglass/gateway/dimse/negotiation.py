@@ -48,11 +48,12 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """An A-ASSOCIATE-RQ within the caps. Titles are without padding."""
+    """An A-ASSOCIATE-RQ within the caps. `called` and `calling` are without padding, `titles` as received."""
 
     version: int
     called: str
     calling: str
+    titles: bytes
     application_context: str
     contexts: tuple[tuple[int, str, tuple[str, ...]], ...]  # id, abstract syntax, transfer syntaxes in their order
 
@@ -62,14 +63,16 @@ def decode(body: bytes) -> Proposal:
     _check(body)
     request = A_ASSOCIATE_RQ()
     try:
-        request.decode(HEADER.pack(1, len(body)) + body)
+        # Titles are any bytes of any peer, and pynetdicom raises on what is not ASCII: it gets others.
+        request.decode(HEADER.pack(1, len(body)) + body[:4] + b"X" * 32 + body[36:])
         contexts = tuple(
             (int(item.presentation_context_id or 0), str(item.abstract_syntax), tuple(map(str, item.transfer_syntax)))
             for item in request.presentation_context
         )
-        # Titles are bytes of any peer: pynetdicom's decoding would raise on what is not ASCII.
         called, calling = (body[at : at + 16].decode("latin-1").strip(" \0") for at in (4, 20))
-        proposal = Proposal(request.protocol_version, called, calling, str(request.application_context_name), contexts)
+        proposal = Proposal(
+            request.protocol_version, called, calling, body[4:36], str(request.application_context_name), contexts
+        )
     except Exception:  # noqa: BLE001 - it raises a dozen kinds on bad input
         raise ProtocolError(INVALID_VALUE) from None
     if len({number for number, *_ in contexts}) != len(contexts):
@@ -88,11 +91,12 @@ def accept(proposal: Proposal) -> tuple[bytes, dict[int, Context]]:
         results.append(_result(number, abstract_syntax, syntax, result))
     answer = A_ASSOCIATE()
     answer.application_context_name = UID(APPLICATION_CONTEXT)
-    answer.called_ae_title, answer.calling_ae_title = proposal.called, proposal.calling
+    answer.called_ae_title, answer.calling_ae_title = "X", "X"
     answer.result, answer.result_source = 0, 1
     answer.presentation_context_definition_results_list = results
     answer.user_information = _ourselves()
-    return bytes(A_ASSOCIATE_AC(answer).encode()), accepted
+    encoded = bytes(A_ASSOCIATE_AC(answer).encode())
+    return encoded[:10] + proposal.titles + encoded[42:], accepted
 
 
 def _judge(abstract_syntax: str, proposed: list[str]) -> tuple[int, str]:

@@ -92,10 +92,11 @@ class Wire:
             raise PeerGoneError from None
 
     def linger(self) -> None:
-        """Wait a moment for the peer to close, so that what was sent last is not lost with unread bytes."""
+        """End our side and wait a moment for the peer to close: closing on unread bytes would undo what was sent."""
         scrap = bytearray(65536)
         until = time.monotonic() + _LINGER_SECONDS
         try:
+            self._sock.shutdown(socket.SHUT_WR)
             self._sock.settimeout(_LINGER_SECONDS)
             while time.monotonic() < until and self._sock.recv_into(scrap):
                 pass
