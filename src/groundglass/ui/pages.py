@@ -99,6 +99,7 @@ class Pages:
             "_": text,
             "_n": plural,
             "reason": partial(reasons.text, language=chosen),
+            "next_step": partial(reasons.next_step, language=chosen),
             **{name: _in(getattr(formats, name), chosen) for name in ("number", "percent", "size", "day", "moment")},
             "since": lambda at: formats.span(datetime.now(UTC) - at, chosen),
         }

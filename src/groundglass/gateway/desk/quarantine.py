@@ -14,7 +14,7 @@ from starlette.responses import Response
 from groundglass.errors import NotFoundError
 from groundglass.gateway.desk.scope import Staff, centre_of
 from groundglass.ui import access, pages
-from groundglass.ui.reasons import GRADES, NEXT_STEPS
+from groundglass.ui.reasons import GRADES
 from groundglass.ui.translations import _
 
 router = APIRouter(include_in_schema=False)
@@ -57,11 +57,6 @@ class Held:
     def grade_label(self) -> str:
         """The grade in French."""
         return GRADES.get(self.grade, self.grade)
-
-    @property
-    def next_step(self) -> str:
-        """What to do now, in French."""
-        return NEXT_STEPS.get(self.grade, "")
 
 
 @router.api_route("/quarantaine", methods=["GET", "HEAD"])

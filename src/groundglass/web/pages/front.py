@@ -14,4 +14,4 @@ router = APIRouter(include_in_schema=False)
 @router.api_route("/", methods=["GET", "HEAD"], dependencies=[Depends(access.public())])
 def front(request: Request) -> Response:
     """Say what this registry is."""
-    return pages.render(request, "front.html")
+    return pages.render(request, "front.html", public=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from typing import Annotated, Final
 from urllib.parse import urlencode
@@ -23,6 +24,7 @@ router = APIRouter(include_in_schema=False)
 _reader = access.signed_in("curator", "contributor")
 Reader = Annotated[Account, Depends(_reader)]
 _LONGEST_TEXT: Final = 64
+_UID: Final = re.compile(r"[0-9.]{1,64}", re.ASCII)
 _SERIES: Final = """
 SELECT series_instance_uid, modality, series_number, series_description, version, encode(package_sha256, 'hex'),
        instances, bytes, archived_at
@@ -63,8 +65,9 @@ def listing(request: Request, account: Reader) -> Response:
 @router.api_route("/etudes/{study_instance_uid}", methods=["GET", "HEAD"])
 def one(request: Request, account: Reader, study_instance_uid: str) -> Response:
     """Show one study with its series. Raises NotFoundError for what is absent and for what another centre sent."""
+    own = access.own_centre(account)
     with access.pool(request).connection() as conn:
-        study = study_rows.find(conn, study_instance_uid[:_LONGEST_TEXT], centre=access.own_centre(account))
+        study = study_rows.find(conn, study_instance_uid, centre=own) if _UID.fullmatch(study_instance_uid) else None
         if study is None:
             raise NotFoundError(_("Aucun examen de ce numéro n'est au registre pour votre compte."))
         series = conn.execute(_SERIES, (study.id,)).fetchall()
