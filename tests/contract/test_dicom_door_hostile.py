@@ -225,7 +225,7 @@ def _stores(peer: sender.Peer) -> bool:
 
 
 def test_mutated_sequences(tmp_path: Path) -> None:
-    _survives(tmp_path, 2000, seed=3)
+    _survives(tmp_path, 4000, seed=3)
 
 
 @pytest.mark.soak

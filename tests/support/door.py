@@ -83,7 +83,7 @@ def open_door(
 @contextmanager
 def door_process(folder: Path, *, failpoint: str = "", report: Path | None = None) -> Iterator[tuple[int, int]]:
     """Run a receiver in a process of its own; give its port and pid. It may be dead when the block ends."""
-    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
         process = subprocess.Popen(
             [sys.executable, "-m", "support.door", str(folder), str(listener.fileno())],
             pass_fds=(listener.fileno(),),

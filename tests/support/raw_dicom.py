@@ -17,8 +17,8 @@ ABORT, ACCEPT, REJECT, DATA, RELEASED = 7, 2, 3, 4, 6
 class Raw:
     """One connection."""
 
-    def __init__(self, port: int, *, seconds: float = 20.0, source: str = "127.0.0.1") -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=seconds, source_address=(source, 0))
+    def __init__(self, port: int, *, seconds: float = 20.0) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=seconds)
 
     def send(self, *pieces: bytes) -> None:
         """Send; a connection that the receiver has already closed is no error."""

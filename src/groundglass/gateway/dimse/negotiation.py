@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import struct
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +23,9 @@ from pynetdicom.presentation import PresentationContext
 from groundglass.gateway.dimse.classes import choose
 from groundglass.gateway.dimse.pdu import HEADER, INVALID_VALUE, MAX_DATA_BYTES, ProtocolError
 
-# Its lines repeat what peers send.
+# Their lines and warnings repeat what peers send.
+logging.getLogger("pydicom").disabled = True
+warnings.filterwarnings("ignore", message="Invalid value for VR UI", module="pydicom")
 for _name in ("", ".acse", ".dimse", ".pdu", ".pdu_items", ".pdu_primitives", ".presentation", ".utils"):
     logging.getLogger(f"pynetdicom{_name}").disabled = True
 
@@ -34,7 +37,7 @@ _ACCEPTED, _NO_ABSTRACT_SYNTAX, _NO_TRANSFER_SYNTAX = 0, 3, 4  # PS3.8 table 9-1
 
 _ITEM = struct.Struct(">BxH")
 _FIXED_BYTES = 68  # protocol version to the last reserved byte
-_APPLICATION_ITEM, _CONTEXT_ITEM, _USER_ITEM = 0x10, 0x20, 0x50
+_APPLICATION_ITEM, _CONTEXT_ITEM = 0x10, 0x20
 _UID = re.compile(rb"[0-9.]{1,64}\0?")
 
 
@@ -60,11 +63,11 @@ class Proposal:
 
 def decode(body: bytes) -> Proposal:
     """Read an A-ASSOCIATE-RQ without its PDU header. Raises ProtocolError."""
-    _check(body)
+    # pynetdicom raises on titles that are not ASCII, and user information is of no use here: it gets neither.
+    essential = body[:4] + b"X" * 32 + body[36:_FIXED_BYTES] + _essential_items(body)
     request = A_ASSOCIATE_RQ()
     try:
-        # Titles are any bytes of any peer, and pynetdicom raises on what is not ASCII: it gets others.
-        request.decode(HEADER.pack(1, len(body)) + body[:4] + b"X" * 32 + body[36:])
+        request.decode(HEADER.pack(1, len(essential)) + essential)
         contexts = tuple(
             (int(item.presentation_context_id or 0), str(item.abstract_syntax), tuple(map(str, item.transfer_syntax)))
             for item in request.presentation_context
@@ -126,24 +129,23 @@ def _ourselves() -> Any:
     return [length, implementation, version]
 
 
-def _check(body: bytes) -> None:
-    """Check structure, counts and UIDs before anything is built of them."""
-    if len(body) < _FIXED_BYTES:
-        raise ProtocolError(INVALID_VALUE)
-    kinds = []
-    sub_items = 0
+def _essential_items(body: bytes) -> bytes:
+    """Return application context and presentation contexts, once structure, counts and UIDs are sound."""
+    kinds, essential, sub_items = [], b"", 0
     for kind, value in _items(body, _FIXED_BYTES):
         kinds.append(kind)
         if kind == _APPLICATION_ITEM:
             _must_be_uid(value)
         elif kind == _CONTEXT_ITEM:
             sub_items += _check_context(value)
-        elif kind == _USER_ITEM:
-            sub_items += sum(1 for _ in _items(value, 0))
+        else:
+            continue
+        essential += _ITEM.pack(kind, len(value)) + value
         if sub_items > _MAX_SUB_ITEMS:
             raise ProtocolError(INVALID_VALUE)
     if kinds.count(_APPLICATION_ITEM) != 1 or not 1 <= kinds.count(_CONTEXT_ITEM) <= MAX_CONTEXTS:
         raise ProtocolError(INVALID_VALUE)
+    return essential
 
 
 def _check_context(value: bytes) -> int:
