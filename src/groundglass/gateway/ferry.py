@@ -1,0 +1,141 @@
+"""From outbox to registry: send, wait for the signed receipt, then forget."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from groundglass.client.inbox import Inbox
+from groundglass.client.receipts import Verdict, check_receipt
+from groundglass.config import Settings
+from groundglass.core import audit, jobs
+from groundglass.core.database import connect
+from groundglass.core.failpoint import failpoint
+from groundglass.core.jobs import Context, Later
+from groundglass.deid import profile
+from groundglass.errors import NoRoomError, UnavailableError, UsageError
+from groundglass.gateway import items, ledger, quarantine, sweep
+from groundglass.gateway.judgement import Held
+from groundglass.gateway.pipeline import Work, finish, judge_intake, load, package_path
+
+_RETRY_SECONDS = 5.0
+_WAIT_SECONDS = 5
+
+
+def inbox(settings: Settings) -> Inbox:
+    """Return the registry that this gateway is enrolled with. Raises UsageError."""
+    url, token_file = settings.gateway.registry_url, settings.gateway.registry_token_file
+    if not url or not token_file:
+        raise UsageError("the gateway is not enrolled: set gateway.registry_url and gateway.registry_token_file")
+    return Inbox(url, token_file.read_text(encoding="ascii").strip())
+
+
+def send(context: Context, *, intake_id: int) -> None:
+    """Job `gateway.send`: put a packed intake under its hash; a repeat finds it there."""
+    settings = context.settings
+    with connect(settings, "gateway") as connection:
+        work = load(connection, intake_id)
+        if work.state != "packed":
+            return
+        assert work.package_sha256
+        connection.commit()
+        registry, sha256 = inbox(settings), work.package_sha256.hex()
+        try:
+            if not registry.has(sha256):
+                described = profile.load(settings.gateway.profile)
+                registry.put(
+                    sha256,
+                    package_path(settings, work.package_sha256),
+                    collection=work.collection,
+                    centre=work.centre,
+                    profile=f"{described.id}/{described.version};sha256={described.sha256}",
+                )
+        except (UnavailableError, NoRoomError):
+            raise Later(_RETRY_SECONDS) from None
+        failpoint("push-sent")
+        jobs.defer(
+            connection, "gateway.receipt", queue="receipts", queueing_lock=f"receipt:{intake_id}", intake_id=intake_id
+        )
+        connection.commit()
+
+
+def receive(context: Context, *, intake_id: int) -> None:
+    """Job `gateway.receipt`: wait for the registry's decision, store it, and forget what it makes needless."""
+    settings = context.settings
+    with connect(settings, "gateway") as connection:
+        work = load(connection, intake_id)
+        if work.state != "packed":
+            return
+        assert work.package_sha256
+        connection.commit()
+        try:
+            signed = inbox(settings).receipt(work.package_sha256.hex(), wait_seconds=_WAIT_SECONDS)
+        except UnavailableError:
+            raise Later(_RETRY_SECONDS) from None
+        if signed is None:
+            raise Later(0.1)
+        _settle_receipt(connection, settings, work, signed)
+        failpoint("receipt-stored")
+        package_path(settings, work.package_sha256).unlink(missing_ok=True)
+        failpoint("gateway-delete")
+        sweep.remove_segments(connection, settings)
+
+
+def report(context: Context) -> None:
+    """Job `gateway.report`: tell the registry what this gateway counts."""
+    try:
+        inbox(context.settings).put_ledger(ledger.ledger(context.settings))
+    except UnavailableError:
+        raise Later(_RETRY_SECONDS) from None
+
+
+def _settle_receipt(connection: psycopg.Connection, settings: Settings, work: Work, signed: dict[str, Any]) -> None:
+    assert work.package_sha256
+    verdict = check_receipt(signed, settings.gateway.registry_key_file, package_sha256=work.package_sha256.hex())
+    refused: tuple[Held, ...] = ()
+    if verdict.refused:
+        refused = _hold_back(connection, settings, work, verdict)
+    with connection.transaction():
+        if not jobs.effect(connection, "gateway.receipt", str(work.id), "1"):
+            return
+        if refused:
+            _refuse(connection, work, refused)
+        else:
+            connection.execute(
+                "UPDATE outcome SET kind = 'archived' WHERE intake_id = %s AND kind = 'packed'", (work.id,)
+            )
+        connection.execute("UPDATE intake SET receipt = %s WHERE id = %s", (Jsonb(signed), work.id))
+        finish(connection, work.id)
+        audit.record(
+            connection,
+            by="registry",
+            action="intake.refused" if refused else "intake.receipt",
+            target=f"intake:{work.id}",
+            detail={"receipt": verdict.number},
+        )
+
+
+def _hold_back(connection: psycopg.Connection, settings: Settings, work: Work, verdict: Verdict) -> tuple[Held, ...]:
+    """Keep the originals of a refused package: judged again, the same instances are the clean ones."""
+    with items.segments(settings.gateway_dir / "spool") as spool:
+        judgement = judge_intake(connection, settings, work, spool)
+        connection.commit()
+        refused = tuple(Held(one.item, verdict.code, "refuse") for one in judgement.clean)
+        quarantine.keep(settings.gateway_dir / "quarantine", refused, spool)
+    return refused
+
+
+def _refuse(connection: psycopg.Connection, work: Work, refused: tuple[Held, ...]) -> None:
+    connection.execute("DELETE FROM known_instances WHERE intake_id = %s", (work.id,))
+    connection.execute("DELETE FROM outcome WHERE intake_id = %s AND kind = 'packed'", (work.id,))
+    counts = Counter((one.item.sender, one.code) for one in refused)
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO outcome (intake_id, sender, kind, code, n) VALUES (%s, %s, 'quarantined', %s, %s)"
+            " ON CONFLICT (intake_id, sender, kind, code) DO UPDATE SET n = outcome.n + EXCLUDED.n",
+            [(work.id, sender, code, n) for (sender, code), n in counts.items()],
+        )
+    quarantine.record(connection, work.id, refused)

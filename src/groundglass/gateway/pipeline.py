@@ -1,0 +1,165 @@
+"""One settled series from spool to outbox: de-identified, verified, packed, and every instance accounted for."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from groundglass.config import Settings
+from groundglass.core import audit, jobs
+from groundglass.core.database import connect
+from groundglass.core.failpoint import failpoint
+from groundglass.core.jobs import Context
+from groundglass.core.secretfiles import private_folder, sync_folder
+from groundglass.deid import profile
+from groundglass.deid.engine import Engine, Span
+from groundglass.deid.identifiers import Keys
+from groundglass.gateway import items, quarantine, sweep, vault
+from groundglass.gateway.items import Segments
+from groundglass.gateway.judgement import Clean, Judgement, judge
+from groundglass.series.manifest import Manifest
+from groundglass.series.package import FileSpan, Member, pack
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """An intake as its jobs need it."""
+
+    id: int
+    series_token: bytes
+    collection: str
+    centre: str
+    state: str
+    package_sha256: bytes | None
+
+
+def load(connection: psycopg.Connection, intake_id: int) -> Work:
+    """Read an intake."""
+    row = connection.execute(
+        "SELECT id, series_token, collection, centre, state, package_sha256 FROM intake WHERE id = %s", (intake_id,)
+    ).fetchone()
+    assert row, "a job names an intake that was committed with it"
+    return Work(*row)
+
+
+def process(context: Context, *, intake_id: int) -> None:
+    """Job `gateway.process`: take a settled intake to the outbox. Doing it twice changes nothing."""
+    settings = context.settings
+    with connect(settings, "gateway") as connection, items.segments(settings.gateway_dir / "spool") as spool:
+        work = load(connection, intake_id)
+        if work.state != "settled":
+            return
+        judgement = judge_intake(connection, settings, work, spool)
+        connection.commit()  # no transaction stays open during the long part
+        failpoint("verify-done")
+        quarantine.keep(settings.gateway_dir / "quarantine", judgement.held, spool)
+        manifest = _pack(settings, judgement, spool) if judgement.clean else None
+        with connection.transaction():
+            if not jobs.effect(connection, "gateway.process", str(intake_id), "1"):
+                return
+            failpoint("effect-inserted")
+            _decide(connection, work, judgement, manifest)
+            failpoint("before-commit")
+        failpoint("after-commit-before-ack")
+        sweep.remove_segments(connection, settings)
+
+
+def judge_intake(connection: psycopg.Connection, settings: Settings, work: Work, spool: Segments) -> Judgement:
+    """Judge every instance of an intake: the same answer however often it is asked."""
+    key = vault.collection_key(settings, collection=work.collection, centre=work.centre)
+    keys = Keys.derive(key, collection=work.collection, centre=work.centre)
+    engine = Engine(profile.load(settings.gateway.profile), keys)
+    judgement = judge(items.of_intake(connection, work.id), spool, engine, _known(connection, work))
+    failpoint("deid-done")
+    return judgement
+
+
+def package_path(settings: Settings, sha256: bytes) -> Path:
+    """Return where a package waits to be sent."""
+    return settings.gateway_dir / "outbox" / f"{sha256.hex()}.zip"
+
+
+def _known(connection: psycopg.Connection, work: Work) -> dict[bytes, bytes]:
+    known: dict[bytes, bytes] = {}
+    rows = connection.execute(
+        "SELECT k.digests FROM known_instances k JOIN intake i ON i.id = k.intake_id"
+        " WHERE k.series_token = %s AND i.centre = %s AND i.collection = %s AND k.intake_id <> %s",
+        (work.series_token, work.centre, work.collection, work.id),
+    )
+    for (digests,) in rows:
+        for at in range(0, len(digests), 64):
+            known[digests[at : at + 32]] = digests[at + 32 : at + 64]
+    return known
+
+
+def _pack(settings: Settings, judgement: Judgement, spool: Segments) -> Manifest:
+    """Write the package to the outbox, durably, under its hash."""
+    outbox = private_folder(settings.gateway_dir / "outbox")
+    half = outbox / f".{os.getpid()}.part"
+    with half.open("w+b", buffering=0) as out:
+        manifest = pack((_member(one, spool) for one in judgement.clean), out)
+        os.fsync(out.fileno())
+    half.rename(package_path(settings, bytes.fromhex(manifest.sha256)))
+    sync_folder(outbox)
+    failpoint("package-put")
+    return manifest
+
+
+def _member(one: Clean, spool: Segments) -> Member:
+    fd, start = spool.fd(one.item.segment), one.item.offset
+    parts = tuple(
+        FileSpan(fd, start + part.offset, part.length) if isinstance(part, Span) else part for part in one.outcome.parts
+    )
+    return Member(one.outcome.sop_instance_uid, parts)
+
+
+def _decide(connection: psycopg.Connection, work: Work, judgement: Judgement, manifest: Manifest | None) -> None:
+    """Write what became of each instance, and what comes next, in the caller's transaction."""
+    outcomes = Counter(
+        [
+            *((one.item.sender, "packed", "") for one in judgement.clean),
+            *((item.sender, "duplicate", "") for item in judgement.duplicates),
+            *((one.item.sender, "quarantined", one.code) for one in judgement.held),
+        ]
+    )
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO outcome (intake_id, sender, kind, code, n) VALUES (%s, %s, %s, %s, %s)",
+            [(work.id, *key, n) for key, n in outcomes.items()],
+        )
+    quarantine.record(connection, work.id, judgement.held)
+    counts = {
+        "clean": len(judgement.clean),
+        "duplicates": len(judgement.duplicates),
+        "quarantined": len(judgement.held),
+    }
+    audit.record(connection, by="gateway", action="intake.process", target=f"intake:{work.id}", detail=counts)
+    if manifest is None:
+        finish(connection, work.id)
+        return
+    digests = b"".join(
+        hashlib.sha256(one.sop_instance_uid.encode()).digest() + bytes.fromhex(one.sha256) for one in manifest.instances
+    )
+    connection.execute("INSERT INTO known_instances VALUES (%s, %s, %s)", (work.id, work.series_token, digests))
+    connection.execute(
+        "UPDATE intake SET state = 'packed', package_sha256 = %s WHERE id = %s",
+        (bytes.fromhex(manifest.sha256), work.id),
+    )
+    defer_send(connection, work.id)
+
+
+def finish(connection: psycopg.Connection, intake_id: int) -> None:
+    """Mark an intake as done: nothing of it needs the spool any more."""
+    connection.execute("UPDATE intake SET state = 'done', done_at = now() WHERE id = %s", (intake_id,))
+    connection.execute("UPDATE intake_part SET offsets = NULL, lengths = NULL WHERE intake_id = %s", (intake_id,))
+    jobs.defer(connection, "gateway.report", queue="gateway", queueing_lock="report")
+
+
+def defer_send(connection: psycopg.Connection, intake_id: int) -> None:
+    """Ask for a packed intake to be sent."""
+    jobs.defer(connection, "gateway.send", queue="gateway", queueing_lock=f"send:{intake_id}", intake_id=intake_id)
