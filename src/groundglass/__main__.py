@@ -1,0 +1,5 @@
+"""`python -m groundglass`."""
+
+from groundglass.cli import main
+
+main()
