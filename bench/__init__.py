@@ -1,0 +1,1 @@
+"""One script per figure, each against a peer in the same run."""

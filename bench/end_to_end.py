@@ -1,0 +1,97 @@
+"""C-STORE to archived and queryable (de-identified, verified, packed, indexed) against Orthanc merely storing.
+
+`python -m bench.end_to_end [--series 12] [--slices 120] [--rounds 2]`: 4 associations, CT slices of 0.5 MB; the clock
+runs from the first byte until QIDO-RS shows the last instance. Also: seconds until `serve` is ready.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from bench import cstore, installation
+from groundglass.demo import headers, sender
+from groundglass.demo.sender import Outgoing
+
+POLL_SECONDS = 0.05
+GIVE_UP_SECONDS = 300.0
+
+
+def objects(series: int, slices: int, run: int) -> list[list[Outgoing]]:
+    """Return phantom headers around noise, one list a series, other people and UIDs in each run."""
+    noise = os.urandom(cstore.PIXEL_BYTES + series * slices)
+    made = []
+    for n in range(series):
+        exam = headers.exam(run * 1000 + n, slices=slices)
+        made.append([_one(exam, index, noise[n * slices + index :][: cstore.PIXEL_BYTES]) for index in range(slices)])
+    return made
+
+
+def _one(exam: headers.Exam, index: int, pixels: bytes) -> Outgoing:
+    values = bytearray(pixels)
+    values[1::2] = bytes(len(values) // 2)  # 8 bits of noise in 16: inside any BitsStored
+    return sender.parse(headers.ct(exam, index, bytes(values), syntax=sender.EXPLICIT_LITTLE_ENDIAN).to_bytes())
+
+
+def ours(made: list[list[Outgoing]], place: installation.Installation, token: str, before: int) -> tuple[float, float]:
+    """Return instances/s until all is queryable, and by the sender's clock alone."""
+    flat = [one for series in made for one in series]
+    receiver = cstore.Receiver(place.dicom_port, place.aet, 1 << 20, place.pid, lambda: 0)
+    begin = time.perf_counter()
+    sent = cstore.measure(receiver, flat)
+    while time.perf_counter() < begin + GIVE_UP_SECONDS:
+        studies = place.get("/dicom-web/studies?limit=1000&includefield=NumberOfStudyRelatedInstances", token) or []
+        if sum(study["00201208"]["Value"][0] for study in studies) == before + len(flat):
+            return len(flat) / (time.perf_counter() - begin), sent
+        time.sleep(POLL_SECONDS)
+    raise SystemExit("not archived in time: " + place.command("ledger", "--json"))
+
+
+def orthanc(made: list[list[Outgoing]]) -> float:
+    """Return instances/s of Orthanc storing the same."""
+    flat = [one for series in made for one in series]
+    folder = Path(tempfile.mkdtemp(prefix="gg-bench-", dir=os.environ.get("GROUNDGLASS_BENCH_DIR")))
+    try:
+        with cstore.orthanc(folder) as receiver:
+            return cstore.measure(receiver, flat)
+    finally:
+        shutil.rmtree(folder)
+
+
+def main() -> None:
+    """Print the rates and the ratio."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--series", type=int, default=12)
+    parser.add_argument("--slices", type=int, default=120)
+    parser.add_argument("--rounds", type=int, default=2)
+    given = parser.parse_args()
+    rates: dict[str, list[float]] = {"to queryable": [], "C-STORE in serve": [], "orthanc storing": []}
+    with installation.running() as place:
+        print(f"serve ready in {place.ready_seconds:.1f} s")
+        token = place.command("admin", "token", "--role", "curator")
+        for run in range(1, given.rounds + 1):
+            made = objects(given.series, given.slices, run)
+            total = given.series * given.slices
+            both = ours(made, place, token, (run - 1) * total)
+            rates["to queryable"].append(both[0])
+            rates["C-STORE in serve"].append(both[1])
+            if cstore.ORTHANC.exists():
+                rates["orthanc storing"].append(orthanc(made))
+    if not rates["orthanc storing"]:
+        print(f"orthanc: {cstore.ORTHANC} is not installed, left out", file=sys.stderr)
+    for name, values in rates.items():
+        if values:
+            print(f"{name:18s} {statistics.median(values):7.0f} instances/s")
+    if rates["orthanc storing"]:
+        ratio = statistics.median(rates["to queryable"]) / statistics.median(rates["orthanc storing"])
+        print(f"groundglass to queryable is {ratio:.2f}x Orthanc merely storing")
+
+
+if __name__ == "__main__":
+    main()
