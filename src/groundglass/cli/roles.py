@@ -28,6 +28,7 @@ def role(
     ready_fd: Annotated[int, typer.Option("--ready-fd")] = -1,
     fd: Annotated[int, typer.Option("--fd", help="The listening socket.")] = -1,
     aet: Annotated[str, typer.Option("--aet")] = "GROUNDGLASS",
+    dicom_host: Annotated[str, typer.Option("--dicom-host")] = "127.0.0.1",
     data: Data = None,
 ) -> None:
     """Run one role of `serve`."""
@@ -45,7 +46,7 @@ def role(
         case "web":
             _web(settings, fd, on_ready)
         case "desk":
-            _desk(settings, fd, on_ready)
+            _desk(settings, fd, dicom_host, on_ready)
         case "dimse":
             _dimse(settings, fd, aet, on_ready)
         case "worker-gateway":
@@ -70,12 +71,14 @@ def _web(settings: Settings, fd: int, on_ready: Callable[[], None]) -> None:
     server.serve(create_app(settings), fd=fd, on_ready=on_ready, certificate=certificate, key=key)
 
 
-def _desk(settings: Settings, fd: int, on_ready: Callable[[], None]) -> None:
+def _desk(settings: Settings, fd: int, dicom_host: str, on_ready: Callable[[], None]) -> None:
     from groundglass.gateway.desk.app import create_app
     from groundglass.ui import server
 
     certificate, key = _tls(settings)
-    server.serve(create_app(settings), fd=fd, on_ready=on_ready, certificate=certificate, key=key)
+    server.serve(
+        create_app(settings, dicom_host=dicom_host), fd=fd, on_ready=on_ready, certificate=certificate, key=key
+    )
 
 
 def _tls(settings: Settings) -> tuple[Path | None, Path | None]:

@@ -105,8 +105,13 @@ def _tend(supervisor: Supervisor, server: Postgres | None, stopped: _Stopped) ->
 
 def _roles(settings: Settings, listeners: Mapping[str, socket.socket], aet: str) -> list[Role]:
     data = ("--data", str(settings.data))
+    dicom_host = str(listeners["dimse"].getsockname()[0])
     doors_first = [
-        Role(name, (*data, "--fd", str(listeners[name].fileno()), "--aet", aet), (listeners[name].fileno(),))
+        Role(
+            name,
+            (*data, "--fd", str(listeners[name].fileno()), "--aet", aet, "--dicom-host", dicom_host),
+            (listeners[name].fileno(),),
+        )
         for name in ("dimse", "desk", "web")
     ]
     return [*doors_first, Role("worker-gateway", data), Role("worker-registry", data)]

@@ -34,7 +34,7 @@ class Role:
 class _Child:
     def __init__(self, role: Role, environment: Mapping[str, str]) -> None:
         self.role = role
-        self._environment = environment
+        self._environment = dict(environment)
         self._delay = _FIRST_DELAY_SECONDS
         self._ready_fd = -1
         self.next_start = 0.0
@@ -49,13 +49,17 @@ class _Child:
         # A child dies with us at once, however we die: everything that it acknowledged is on disk.
         self.process = subprocess.Popen(
             [*command, *self.role.arguments],
-            env=dict(self._environment),
+            env=self._environment,
             stdin=subprocess.DEVNULL,
             pass_fds=(writer, *self.role.fds),
             start_new_session=True,
             preexec_fn=tied_to_parent(signal.SIGKILL),
         )
         os.close(writer)
+        # A fail point has done its work once it has killed.
+        self._environment = {
+            name: value for name, value in self._environment.items() if name != "GROUNDGLASS_FAILPOINT"
+        }
 
     def ready(self) -> bool:
         """Whether the child has said that it accepts work."""
