@@ -117,6 +117,18 @@ def test_hostile_texts_are_shown_and_never_run(
     assert browser.problems == []
 
 
+def test_a_breach_of_the_policy_would_be_seen(browser: Chromium, registry_url: str) -> None:
+    browser.open(f"{registry_url}/login")
+    assert browser.problems == []
+    browser.run(
+        "document.head.append(Object.assign(document.createElement('script'), {textContent: 'window.ran = 1'}))"
+    )
+    browser.run("document.body.setAttribute('style', 'color: red')")
+    assert browser.run("window.ran") is None
+    assert len(browser.problems) == 2
+    assert all("Content Security Policy" in problem for problem in browser.problems)
+
+
 def test_signing_out_shuts_the_pages(browser: Chromium, registry_url: str, registry_db: psycopg.Connection) -> None:
     sign_in(browser, registry_url, sample.token(registry_db, "curator"))
     browser.open(f"{registry_url}/registre")

@@ -4,35 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import httpx
 import psycopg
-from fastapi import FastAPI
 
 from groundglass.config import Settings
-from groundglass.core import accounts, database
+from groundglass.core import accounts
 from groundglass.gateway.desk.app import create_app as desk_app
-from groundglass.web import pages
+from groundglass.web.app import create_app as registry_app
 from support.serving import serving
 
 STUDY = "2.25.100000000000000000000000000000000{n}"
 NOON = datetime(2020, 4, 1, 10, 5, tzinfo=UTC)
-
-
-def registry_app(settings: Settings) -> FastAPI:
-    """The registry's pages alone."""
-
-    @contextlib.asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.pool = database.pool(settings, "registry")
-        yield
-        app.state.pool.close()
-
-    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    pages.install(app)
-    return app
 
 
 APPS = {"registry": registry_app, "gateway": desk_app}

@@ -67,12 +67,7 @@ def public() -> Dependency:
     """Make the dependency of a route for everybody. It gives the account of who is signed in, else None."""
 
     def visitor(request: Request) -> Account | None:
-        if cookie_name(request) not in request.cookies:
-            return None
-        try:
-            return account_of(request)
-        except (NotSignedInError, NotAllowedError):
-            return None
+        return visitor_of(request)
 
     _rights[visitor] = Right(frozenset())
     return visitor
@@ -102,6 +97,16 @@ def own_centre(account: Account) -> str | None:
     if account.centre is None:
         raise NotAllowedError(_("Votre compte n'est rattaché à aucun centre. Demandez-le à l'administrateur."))
     return account.centre
+
+
+def visitor_of(request: Request) -> Account | None:
+    """Return whose session this request carries, None without a valid one."""
+    if cookie_name(request) not in request.cookies:
+        return None
+    try:
+        return account_of(request)
+    except (NotSignedInError, NotAllowedError):
+        return None
 
 
 def account_of(request: Request) -> Account:

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from groundglass.errors import GroundglassError, NoRoomError, NotSignedInError, UnavailableError
-from groundglass.ui import translations
+from groundglass.ui import access, translations
 from groundglass.ui.language import Language, language_of
 from groundglass.ui.problem_texts import Kind, kind_of
 
@@ -116,6 +116,8 @@ def _to_sign_in(request: Request) -> Response:
 
 def _from_framework(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if wants_page(request) and hasattr(request.app.state, "pages"):
+        access.visitor_of(request)  # no route was met: the page's bar must still know who is there
     # The framework's own detail may echo what was sent; only its status and a few headers are taken.
     return respond(request, kind_of("", error.status_code), status=error.status_code, headers=_kept(error.headers))
 
