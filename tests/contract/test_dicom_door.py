@@ -12,6 +12,7 @@ import pytest
 from groundglass.demo import sender
 from groundglass.demo.sender import EXPLICIT_LITTLE_ENDIAN, VERIFICATION, Outgoing, SendError
 from groundglass.gateway.dimse import server, storing
+from groundglass.gateway.spool import segments
 from support import raw_dicom
 from support.door import content, data_set, open_door, outgoing, records, wait_until
 from support.raw_dicom import ABORT, RELEASED, Raw, associated
@@ -266,3 +267,11 @@ def test_an_instance_that_does_not_end_is_cut_off_when_the_receiver_stops(
         assert raw.kinds_until_closed() in ([], [ABORT])
     assert records(tmp_path) == []
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_when_nobody_comes_the_last_segment_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_QUIET_SECONDS", 0.1)
+    with open_door(tmp_path) as door:
+        sender.send(door.peer(), [outgoing(1)])
+        wait_until(lambda: len(segments(tmp_path)) == 2)
+    assert records(tmp_path)[0].segment == segments(tmp_path)[0]

@@ -22,7 +22,7 @@ _LOG = logs.Logger("gateway.dimse")
 _ACCEPT_SECONDS = 0.2
 _GRACE_SECONDS = 5.0
 _QUIET_SECONDS = 30.0
-_FLOOR_WINDOW_SECONDS = 10.0
+_FLOOR_WINDOW_SECONDS = 30.0
 
 
 def serve_dimse(
