@@ -11,6 +11,7 @@ import psycopg
 
 from groundglass.core import jobs
 from groundglass.core.database import connect
+from groundglass.errors import NoRoomError
 
 DONE = "CREATE TABLE done (id bigserial, task text, n int, pid int, parent int, at timestamptz)"
 
@@ -91,6 +92,17 @@ def later(context: jobs.Context, n: int) -> None:
         raise jobs.Later(0.05)
 
 
+def no_room(context: jobs.Context, n: int) -> None:
+    """Find the disk full eight times."""
+    with connect(context.settings, context.zone) as conn:
+        mark(conn, "no_room", n)
+        row = conn.execute("SELECT count(*) FROM done WHERE task = 'no_room' AND n = %s", (n,)).fetchone()
+        if row and row[0] < 4:
+            raise NoRoomError
+        if row and row[0] < 8:
+            conn.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+
 def hold_the_interpreter(context: jobs.Context, n: int) -> None:
     """Hold the child's GIL for longer than a worker may be silent, as a codec does."""
     deadline = time.monotonic() + context.settings.jobs.stalled_seconds * 1.5
@@ -113,8 +125,6 @@ def broken_sweep(context: jobs.Context) -> None:
     raise LookupError("MOREAU-TESTEUR")
 
 
-HANDLERS = {
-    f.__name__: f
-    for f in (note, nothing, once, slow_first, fail, fail_twice, die, leave, impossible, later, hold_the_interpreter)
-}
+_QUICK = (note, nothing, once, fail, fail_twice, die, leave, impossible, later, no_room)
+HANDLERS = {handler.__name__: handler for handler in (*_QUICK, slow_first, hold_the_interpreter)}
 SWEEPERS = [broken_sweep, sweep]

@@ -14,12 +14,18 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import psycopg
+
 from groundglass.config import Settings
 from groundglass.core import logs
 from groundglass.core.jobs.port import Context, Handler, Later, Permanent, Sweeper
 from groundglass.core.processes import die_with_parent
+from groundglass.errors import NoRoomError, UnavailableError
 
 _log = logs.logger("jobs.child")
+_AWAY_WAITS = 5  # times retry_seconds
+# connection, disk full, too many connections, operator intervention (shutdown, starting up), input or output error
+_AWAY_STATES = ("08", "53100", "53300", "57P", "58030")
 
 
 def main(fd: int, parent: int) -> None:
@@ -55,9 +61,19 @@ def _answer(
         return {"permanent": permanent.code}
     except BaseException as error:  # noqa: BLE001 - whatever it was, the attempt failed and the next job comes
         told = logs.describe(error)
+        if is_away(error):
+            _log.event("job-waits", task=task, job=request.get("job"))
+            return {"later": _AWAY_WAITS * context.settings.jobs.retry_seconds}
         _log.failure("job-failed", error, task=task, job=request.get("job"))
         return {"error": told.get("sqlstate") or told["error"]}
     return {"done": True}
+
+
+def is_away(error: BaseException) -> bool:
+    """Tell whether a store did not answer or is full: no fault of the job, however often it happens."""
+    if isinstance(error, psycopg.OperationalError):
+        return error.sqlstate is None or error.sqlstate.startswith(_AWAY_STATES)
+    return isinstance(error, UnavailableError | NoRoomError)
 
 
 def _sweep(context: Context, sweepers: Sequence[Sweeper]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from groundglass.core import logs
 from groundglass.core.jobs.children import ChildDiedError, Children
 
 _log = logs.logger("jobs.engine")
+_POOL_SECONDS = 5.0  # after it the database is away, and the worker ends
 
 
 class _AgainError(Exception):
@@ -72,7 +73,7 @@ _waking: set[asyncio.Future[None]] = set()
 
 def make_app(conninfo: str, children: Children, settings: JobSettings, *, size: int) -> App:
     """Return the engine with one task for each handler of the children; whoever opens it closes it."""
-    app = App(connector=PsycopgConnector(conninfo=conninfo, min_size=2, max_size=size, timeout=10))
+    app = App(connector=PsycopgConnector(conninfo=conninfo, min_size=2, max_size=size, timeout=_POOL_SECONDS))
     app.job_manager = _Manager(app.connector)
     logs.allow(*children.tasks)
     for name in children.tasks:
