@@ -21,6 +21,12 @@ REGISTRY = ("/", "/etudes", "/etudes?texte=nothing", "/etudes/{uid}", "/registre
 DESK = ("/", "/quarantaine", "/quarantaine/2", "/registre")
 CODES = ("unsupported_transfer_syntax", "burned_in_text", "uid_conflict", "not_dicom")
 
+# Tables that reach out of their box where the reader cannot scroll it.
+CUT_OFF = """
+[...document.querySelectorAll('.table-box')].filter(
+  box => box.scrollWidth > box.clientWidth + 1 && getComputedStyle(box).overflowX !== 'auto').length
+"""
+
 
 def sign_in(browser: Chromium, url: str, token: str) -> None:
     """Go through the form, as a person does."""
@@ -41,6 +47,7 @@ def look_at(browser: Chromium, url: str, paths: tuple[str, ...], name: str) -> N
                 browser.look(width=width, dark=dark)
                 wide = browser.run("document.documentElement.scrollWidth")
                 assert wide <= width, f"{path} at {width} px scrolls sideways: {wide}"
+                assert browser.run(CUT_OFF) == 0, f"{path} at {width} px cuts a table off"
                 keep(browser, f"{name}{path}-{language}-{width}-{'dark' if dark else 'light'}")
     assert [p for p in browser.problems if "404 (Not Found)" not in p] == []
     assert {request for request in browser.requested if not request.startswith((url, "data:"))} == set()
@@ -101,6 +108,20 @@ def test_j_k_and_enter_walk_the_list(
     browser.press("Enter")
     browser.wait_loaded()
     assert browser.run("location.pathname") == f"/etudes/{sample.STUDY.format(n=1)}"
+
+
+def test_printed_pages_keep_the_account_and_lose_the_frame(
+    browser: Chromium, registry_url: str, registry_db: psycopg.Connection, studies: str
+) -> None:
+    sign_in(browser, registry_url, sample.token(registry_db, "curator"))
+    browser.look(width=768, media="print")
+    browser.open(f"{registry_url}/registre?lang=fr")
+    hidden = "[...document.querySelectorAll('.bar, .rail, .foot')].every(part => part.offsetHeight === 0)"
+    assert browser.run(hidden)
+    assert browser.run("document.querySelectorAll('table')[0].offsetHeight > 0")
+    assert browser.run("document.documentElement.scrollWidth") <= 768
+    assert browser.run(CUT_OFF) == 0
+    keep(browser, "print-registre")
 
 
 def test_hostile_texts_are_shown_and_never_run(
