@@ -12,8 +12,8 @@ from groundglass import __version__
 from groundglass.config import Settings
 from groundglass.core import database
 from groundglass.core.objects import open_objects
-from groundglass.web import pages
-from groundglass.web.api import inbox
+from groundglass.web import dicomweb, pages
+from groundglass.web.api import inbox, series
 
 _POOL_SIZE: Final = 8
 
@@ -34,5 +34,6 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(title="groundglass registry", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.settings = settings
     pages.install(app)
-    app.include_router(inbox.router)
+    for part in (inbox, series, dicomweb):
+        app.include_router(part.router)
     return app

@@ -1,0 +1,46 @@
+"""`/api/v1/series`: the package of a series, for curators."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Depends
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from groundglass.core.accounts import Account
+from groundglass.registry import search
+from groundglass.registry.search import OneOf
+from groundglass.ui import access
+from groundglass.web.dicomweb import packages
+from groundglass.web.dicomweb.scope import absent, checked_uid, record_read, scope_of
+from groundglass.web.etags import byte_range, cached
+
+router = APIRouter(prefix="/api/v1/series", tags=["series"])
+_BOTH: Final = ["GET", "HEAD"]
+
+
+@router.api_route("/{uid}/package", methods=_BOTH)
+def package(request: Request, uid: str, account: Annotated[Account, Depends(access.signed_in("curator"))]) -> Response:
+    """Give the current package; its ETag is its SHA-256, and one range may be asked for."""
+    with access.pool(request).connection() as conn:
+        found = search.series(conn, scope_of(account), [OneOf("series_instance_uid", (checked_uid(uid),))], limit=1)
+        if not found:
+            raise absent(account)
+        record_read(request, conn, account, found)
+    (series,) = found
+    tag = series.package_sha256.hex()
+    if (answer := cached(request, tag)) is not None:
+        return answer
+    part = byte_range(request, tag, series.n_bytes)
+    offset, length = part or (0, series.n_bytes)
+    headers = {
+        "ETag": f'"{tag}"',
+        "Accept-Ranges": "bytes",
+        "Content-Length": str(length),
+        "Content-Disposition": f'attachment; filename="{tag[:16]}.zip"',
+    }
+    if part:
+        headers["Content-Range"] = f"bytes {offset}-{offset + length - 1}/{series.n_bytes}"
+    content = packages.stream(request, series, offset, length) if request.method == "GET" else iter(())
+    return StreamingResponse(content, 206 if part else 200, headers=headers, media_type="application/zip")
