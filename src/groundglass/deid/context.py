@@ -169,10 +169,14 @@ class Context(dict["bytes | tuple[bytes, bytes, int]", "bytes | Rejected"]):
         return identifiers.accession(self._keys, value) if keyed else ""
 
     def _pair(self, da: bytes, tm: bytes, half: int) -> bytes:
-        """A date and its time are one instant; `half` 0 is the date, 1 the time."""
+        """A date and its time are one instant; `half` 0 is the date, 1 the time. The other half is decided with it."""
         (tag_da, _, date), (tag_tm, _, time) = (stream.value_of(raw, self._implicit) for raw in (da, tm))
         moved = self._clock.pair(date.decode("ascii", "replace"), time.decode("ascii", "replace"))
-        return self._temporal(self._rules[(tag_da, tag_tm)[half]], moved[half])
+        written = tuple(
+            self._temporal(self._rules[tag], text) for tag, text in zip((tag_da, tag_tm), moved, strict=True)
+        )
+        self[(da, tm, 1 - half)] = written[1 - half]
+        return written[half]
 
     def _temporal(self, rule: Rule, text: str) -> bytes:
         return element(rule.tag, rule.vr, text.encode()) if text or rule.type[0] == "2" else b""

@@ -109,15 +109,17 @@ class Engine:
             return _more(short.wanted, len(data), size)
         except MalformedError:
             return Rejected("unreadable", "refuse")
-        except TooLargeError:
-            return Rejected("too_large", "refuse")
+        except TooLargeError as large:
+            return Rejected("truncated" if large.wanted > size else "too_large", "refuse")
         except Exception:  # noqa: BLE001 -- whatever an input does to us, that object alone is held back
             return Rejected("unreadable", "refuse")
 
     def _judge(self, data: bytes, size: int) -> Deidentified | Rejected | NeedMore:
         if data[128:132] != b"DICM":
-            return Rejected("not_dicom", "refuse") if len(data) >= min(size, 132) else NeedMore(min(size, 132))
-        start, syntax = _read_meta(data)
+            return _unmarked(data, size)
+        start, syntax, media_class = _read_meta(data)
+        if media_class not in ("", standard.CT_IMAGE):
+            return Rejected("sop_class_unknown", "refuse")
         if syntax not in (_IMPLICIT, _EXPLICIT) and syntax not in fragments.CODECS:
             known = syntax.startswith("1.2.840.10008.1.2.4.")
             return Rejected("unsupported_codec" if known else "unsupported_transfer_syntax", "review")
@@ -158,7 +160,17 @@ class Engine:
         return context
 
 
+def _unmarked(data: bytes, size: int) -> Rejected | NeedMore:
+    """What has no Part 10 preamble: a bare data set is told from what is not DICOM at all."""
+    if len(data) < min(size, 132):
+        return NeedMore(min(size, 132))
+    bare = data[:2] == b"\x08\0" and data[2:4] in (b"\0\0", b"\x01\0", b"\x05\0", b"\x08\0", b"\x16\0")
+    return Rejected("unreadable", "review") if bare else Rejected("not_dicom", "refuse")
+
+
 def _more(wanted: int, have: int, size: int) -> NeedMore | Rejected:
+    if wanted == size + 8:
+        return Rejected("conformance", "review")  # the data set ends without pixels
     if wanted > size:
         return Rejected("truncated", "refuse")
     if wanted > stream.MAX_HEADER + stream.MAX_VALUE:
@@ -166,9 +178,9 @@ def _more(wanted: int, have: int, size: int) -> NeedMore | Rejected:
     return NeedMore(min(size, max(wanted, 2 * have)))
 
 
-def _read_meta(data: bytes) -> tuple[int, str]:
-    """Where the data set starts, and its transfer syntax. Only group 0002 tells: its stated length may be wrong."""
-    pos, syntax = 132, ""
+def _read_meta(data: bytes) -> tuple[int, str, str]:
+    """Where the data set starts, transfer syntax and media SOP class. The stated group length may be wrong."""
+    pos, found = 132, {b"\x10\0": "", b"\x02\0": ""}
     while data[pos : pos + 2] == b"\x02\x00":
         if pos > _MAX_META:
             raise TooLargeError
@@ -177,12 +189,12 @@ def _read_meta(data: bytes) -> tuple[int, str]:
             raise MalformedError
         if start + length > len(data):
             raise ShortError(start + length)
-        if data[pos : pos + 4] == b"\x02\x00\x10\x00":
-            syntax = data[start : start + length].decode("ascii", "replace").strip(" \0")
+        if data[pos + 2 : pos + 4] in found:
+            found[data[pos + 2 : pos + 4]] = data[start : start + length].decode("ascii", "replace").strip(" \0")
         pos = start + length
     if pos + 8 > len(data):
         raise ShortError(pos + 8)
-    return pos, syntax
+    return pos, found[b"\x10\0"], found[b"\x02\0"]
 
 
 def _layout(tags: list[int], inserts: dict[int, bytes]) -> _Layout | Rejected:

@@ -39,7 +39,11 @@ class MalformedError(Exception):
 
 
 class TooLargeError(Exception):
-    """More elements, depth or bytes than the limits allow."""
+    """More elements, depth or bytes than the limits allow. `wanted` is where a too long value would end."""
+
+    def __init__(self, wanted: int = 0) -> None:
+        super().__init__()
+        self.wanted = wanted
 
 
 class ShortError(Exception):
@@ -126,12 +130,12 @@ class Walker:
             kind = MARK
         if tag == PIXEL_DATA:
             kind = STOP
-        elif group == 0xFFFE or tag > PIXEL_DATA:
+        elif group == 0xFFFE:
             raise MalformedError
         elif long:
             kind = LONG
         elif size > MAX_VALUE:
-            raise TooLargeError
+            raise TooLargeError(pos + size)
         step = (size, kind, tag)
         if len(self._steps) > _STEPS:
             self._steps.clear()
@@ -173,7 +177,7 @@ class Walker:
         start, length = value_at(head, pos, self._implicit)
         if length != UNDEFINED:
             if length > MAX_VALUE:
-                raise TooLargeError
+                raise TooLargeError(start + length)
             if start + length > len(head):
                 raise ShortError(start + length)
             return start + length
@@ -297,7 +301,7 @@ def _within(data: bytes, start: int, length: int, end: int | None) -> int:
     if length == UNDEFINED or (end is not None and start + length > end):
         raise MalformedError
     if length > MAX_VALUE:
-        raise TooLargeError
+        raise TooLargeError(start + length)
     if start + length > len(data):
         raise ShortError(start + length)
     return start + length

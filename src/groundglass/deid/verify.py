@@ -261,6 +261,8 @@ def _good_uid(value: bytes, check: str) -> bool:
 
 
 def _fold(text: str) -> str:
+    if text.isascii():
+        return text.lower()
     plain = unicodedata.normalize("NFKD", text.casefold().replace("œ", "oe").replace("æ", "ae").replace("ß", "ss"))
     return "".join(c for c in plain if not unicodedata.combining(c))
 
@@ -269,12 +271,14 @@ def _names_someone(text: str, vr: bytes, seeds: tuple[bytes, ...]) -> bool:
     """Whether a seed stands in the text: as a word; joined, from six characters; as a whole number in a number."""
     if not seeds:
         return False
-    if vr in (b"DS", b"IS", b"DA", b"TM", b"DT", b"AS"):
-        numbers = {number.strip(" +-").split(".")[0] for number in text.split("\\")} if vr in (b"DS", b"IS") else set()
-        return any(seed.decode() in numbers for seed in seeds if len(seed) >= 6)
+    if vr in (b"DA", b"TM", b"DT", b"AS"):
+        return False  # their form is checked, and what they hold was moved
+    if vr in (b"DS", b"IS"):
+        whole = {number.strip(" +-").split(".")[0].encode() for number in text.split("\\")}
+        return any(len(number) >= 6 and number in seeds for number in whole)
     words = _WORD.findall(_fold(text))
-    joined, alone = "".join(words), set(words)
-    return any(seed in alone or (len(seed) >= 6 and seed in joined) for seed in map(bytes.decode, seeds))
+    joined, alone = "".join(words).encode(), {word.encode() for word in words}
+    return any(seed in alone or (len(seed) >= 6 and seed in joined) for seed in seeds)
 
 
 def _whole(seen: dict[int, bytes], meta: re.Match[bytes]) -> list[Finding]:
