@@ -62,6 +62,19 @@ def moment(value: datetime, language: Language) -> str:
     return f"{day(local, language)}, {local:%H:%M}"
 
 
+def short_day(value: date, language: Language) -> str:
+    """For tables: 01/04/2020, or 1 Apr 2020, which nobody reads as 4 January."""
+    if language == "fr":
+        return f"{value:%d/%m/%Y}"
+    return f"{value.day}{NO_BREAK}{_MONTHS[language].split()[value.month - 1][:3]}{NO_BREAK}{value.year}"
+
+
+def short_moment(value: datetime, language: Language) -> str:
+    """For tables, in Paris: 01/04/2020 14:05, or 1 Apr 2020 14:05."""
+    local = value.astimezone(_paris())
+    return f"{short_day(local, language)}{NO_BREAK}{local:%H:%M}"
+
+
 def span(value: timedelta, language: Language) -> str:
     """A length of time in its largest unit: 3 min, 2 h, 5 jours."""
     seconds = max(0, int(value.total_seconds()))

@@ -31,6 +31,7 @@ _ROLES: Final[dict[Role, str]] = {
     "auditor": _("auditeur"),
     "admin": _("administrateur"),
 }
+_SHOWN: Final = ("number", "percent", "size", "day", "short_day", "moment", "short_moment")
 _YEAR_SECONDS: Final = 365 * 86400
 
 
@@ -100,7 +101,7 @@ class Pages:
             "_n": plural,
             "reason": partial(reasons.text, language=chosen),
             "next_step": partial(reasons.next_step, language=chosen),
-            **{name: _in(getattr(formats, name), chosen) for name in ("number", "percent", "size", "day", "moment")},
+            **{name: _in(getattr(formats, name), chosen) for name in _SHOWN},
             "since": lambda at: formats.span(datetime.now(UTC) - at, chosen),
         }
 

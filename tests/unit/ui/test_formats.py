@@ -52,6 +52,12 @@ def test_days() -> None:
     assert formats.day(date(2020, 4, 1), "en") == f"1{WIDE}April 2020"
 
 
+def test_short_forms_for_tables() -> None:
+    assert formats.short_day(date(2020, 4, 1), "fr") == "01/04/2020"
+    assert formats.short_day(date(2020, 4, 1), "en") == f"1{WIDE}Apr{WIDE}2020"
+    assert formats.short_moment(datetime(2020, 4, 1, 22, 5, tzinfo=UTC), "fr") == f"02/04/2020{WIDE}00:05"
+
+
 def test_moments_are_of_paris() -> None:
     summer = datetime(2020, 4, 1, 22, 5, tzinfo=UTC)
     assert formats.moment(summer, "fr") == f"2{WIDE}avril 2020 à 0{WIDE}h{WIDE}05"
