@@ -67,10 +67,12 @@ class Context(dict["bytes | tuple[bytes, bytes, int]", "bytes | Rejected"]):
         self.inserts: dict[int, bytes] = {}
         values = list(_values(marks, implicit))
         facts, identity = self._read(values)
-        named = seeds.collect(identity)
+        named = seeds.collect(identity, vocabulary())
         self._words = frozenset(seed.decode() for seed in named)
         # A word that we may write anyway tells nothing when the verifier finds it.
-        own = vocabulary() | set(seeds.words_of(f"{keys.collection} {keys.centre} {profile.id} {profile.version}"))
+        own = vocabulary() | set(
+            seeds.words_of(f"{keys.collection} {keys.centre} {profile.patient_prefix} {profile.id} {profile.version}")
+        )
         self.seeds = tuple(seed for seed in named if seed.decode() not in own)
         self.shape = _shape(facts)
         self.signed = facts.get("PixelRepresentation") == "1"

@@ -28,6 +28,9 @@ _JPEG_FRAMES = frozenset({0xC0, 0xC1, 0xC3, 0xF7})
 _MARKER = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")
 _MARKER_LS = re.compile(rb"\xff+([\x80-\xcf\xd8-\xfe])")
 _J2K_SEGMENTS = frozenset({0x51, 0x52, 0x53, 0x5C, 0x5D, 0x5E, 0x5F, 0x55, 0x57, 0x58, 0x60, 0x61, 0x50})
+_COMMENT = 0x64
+# The comment that two encoders write into every stream: it tells their version and nothing else.
+_ENCODER = re.compile(rb"\0\x01(?:Kakadu-v?|Created by OpenJPEG version )\d{1,2}(?:\.\d{1,2}){1,3}\0?")
 
 
 class NotOnlyImageError(Exception):
@@ -83,8 +86,8 @@ def check(stream: bytes, transfer_syntax: str, *, rows: int, columns: int) -> No
 
 
 def _tail(stream: bytes, end: int) -> None:
-    """After the end marker at most the zero byte that makes the length even."""
-    if stream[end:] not in (b"", b"\0"):
+    """After the end marker at most the one byte that makes the length even: zero, or the fill byte of JPEG."""
+    if stream[end:] not in (b"", b"\0", b"\xff"):
         raise NotOnlyImageError
 
 
@@ -142,9 +145,12 @@ def _jpeg_2000(stream: bytes, rows: int, columns: int) -> None:
 
 
 def _j2k_segments(stream: bytes, pos: int) -> int:
-    """Go over marker segments that hold no text; return where the first other marker is."""
-    while stream[pos] == 0xFF and stream[pos + 1] in _J2K_SEGMENTS:
-        pos += 2 + _u16be(stream, pos + 2)[0]
+    """Go over marker segments that hold no text but an encoder's name; return where the first other marker is."""
+    while stream[pos] == 0xFF and (stream[pos + 1] in _J2K_SEGMENTS or stream[pos + 1] == _COMMENT):
+        end = pos + 2 + _u16be(stream, pos + 2)[0]
+        if stream[pos + 1] == _COMMENT and not _ENCODER.fullmatch(stream, pos + 4, end):
+            break
+        pos = end
     return pos
 
 

@@ -63,11 +63,18 @@ def words_of(text: str) -> list[str]:
     return _WORDS.findall(fold(text))
 
 
-def collect(values: Iterable[tuple[int, str]]) -> tuple[bytes, ...]:
-    """Folded seeds, sorted: name parts of 3 letters, other words of 4, ids whole; digits alone from 6."""
+def collect(values: Iterable[tuple[int, str]], known: frozenset[str] = frozenset()) -> tuple[bytes, ...]:
+    """Folded seeds, sorted: name parts of 3 letters, other words of 4, ids whole; digits alone from 6.
+
+    Words in `known` count only in names of persons: a station may be called like its scanner.
+    """
     seeds: set[str] = set()
     for tag, text in values:
         words = words_of(text)
+        if tag in IDENTIFIER:
+            words = words if any(word not in known for word in words) else []
+            seeds.add("".join(words))
+            words = [word for word in words if word not in known]
         seeds.add("".join(words))
         if tag not in IDENTIFIER:
             seeds.update(word for word in words if len(word) >= 3)

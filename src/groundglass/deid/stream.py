@@ -102,7 +102,7 @@ class Walker:
                         keep(raw)
                         note(tag)
                 elif kind == STOP:
-                    return Header(kept, tags, marks, *self._pixels(head, pos))
+                    return Header(kept, tags, marks, *value_at(head, pos, self._implicit))
                 else:
                     length = self._long(head, pos, tag, kept, tags, marks)
             pos += length
@@ -203,11 +203,6 @@ class Walker:
     def _inside(self, data: bytes, pos: int) -> bool:
         """Whether items inside are implicit: CP-246 says so for UN."""
         return self._implicit or data[pos + 4 : pos + 6] == b"UN"
-
-    def _pixels(self, head: bytes, pos: int) -> tuple[int, int]:
-        if pos + 12 > len(head):
-            raise ShortError(pos + 12)
-        return value_at(head, pos, self._implicit)
 
 
 def value_at(data: bytes, pos: int, implicit: bool) -> tuple[int, int]:

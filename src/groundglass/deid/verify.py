@@ -49,6 +49,7 @@ _SUSPECT = re.compile(
     r"@|https?:|www\.|\d{5}|(?:\d[ .-]?){9}|\b(?:m|mr|mme|mlle|dr|pr|docteur|professeur|ne|nee|patient)\b[ .:]"
     r"|\b(?:19|20)\d\d[-/.]?(?:0[1-9]|1[0-2])[-/.]?(?:0[1-9]|[12]\d|3[01])\b|\b\d\d?[-/.]\d\d?[-/.](?:19|20)\d\d\b"
 )
+_ENCODER = re.compile(rb"\x00\x01(?:Kakadu-|Created by OpenJPEG version )v?[0-9]{1,2}(?:\.[0-9]{1,2}){1,3}\x00?")
 _WORD = re.compile(r"[^\W_]+")
 _LIMIT = 20_000  # of remembered elements
 
@@ -327,7 +328,7 @@ def _only_image(stream: bytes, syntax: bytes) -> bool:
     """No segment that holds text, nothing after the end marker but the even-length zero."""
     if syntax == _RLE:
         return len(stream) > 64 and not any(stream[12:64]) and stream[:8] == b"\2\0\0\0\x40\0\0\0"
-    end = stream[:-1] if stream.endswith(b"\0") else stream
+    end = stream[:-1] if stream.endswith((b"\xff\xd9\0", b"\xff\xd9\xff")) else stream
     if not end.endswith(b"\xff\xd9"):
         return False
     if _JPEG.fullmatch(syntax):
@@ -337,7 +338,9 @@ def _only_image(stream: bytes, syntax: bytes) -> bool:
         return False
     pos = 2
     while stream[pos : pos + 2] != b"\xff\x90":
-        if stream[pos] != 0xFF or stream[pos + 1] == 0x64:
+        length = int.from_bytes(stream[pos + 2 : pos + 4], "big")
+        comment = stream[pos + 4 : pos + 2 + length]
+        if stream[pos] != 0xFF or (stream[pos + 1] == 0x64 and not _ENCODER.fullmatch(comment)):
             return False
-        pos += 2 + int.from_bytes(stream[pos + 2 : pos + 4], "big")
+        pos += 2 + length
     return True
