@@ -8,8 +8,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +17,9 @@ from groundglass.cli.options import Data
 from groundglass.config import Settings
 from groundglass.core import jobs, logs
 from groundglass.errors import UsageError
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 _GATEWAY_WORKERS = 3
 _REGISTRY_WORKERS = 2
@@ -64,25 +66,28 @@ def role(
 
 
 def _web(settings: Settings, fd: int, on_ready: Callable[[], None]) -> None:
-    from groundglass.ui import server
     from groundglass.web.app import create_app
 
-    certificate, key = _tls(settings)
-    server.serve(create_app(settings), fd=fd, on_ready=on_ready, certificate=certificate, key=key)
+    _serve(create_app(settings), settings, fd, on_ready)
 
 
 def _desk(settings: Settings, fd: int, dicom_host: str, on_ready: Callable[[], None]) -> None:
     from groundglass.gateway.desk.app import create_app
+
+    _serve(create_app(settings, dicom_host=dicom_host), settings, fd, on_ready)
+
+
+def _serve(app: FastAPI, settings: Settings, fd: int, on_ready: Callable[[], None]) -> None:
     from groundglass.ui import server
 
-    certificate, key = _tls(settings)
     server.serve(
-        create_app(settings, dicom_host=dicom_host), fd=fd, on_ready=on_ready, certificate=certificate, key=key
+        app,
+        fd=fd,
+        on_ready=on_ready,
+        certificate=settings.web.tls_certificate,
+        key=settings.web.tls_key,
+        trusted_proxies=settings.web.trusted_proxies,
     )
-
-
-def _tls(settings: Settings) -> tuple[Path | None, Path | None]:
-    return settings.web.tls_certificate, settings.web.tls_key
 
 
 def _dimse(settings: Settings, fd: int, aet: str, on_ready: Callable[[], None]) -> None:

@@ -23,6 +23,7 @@ from groundglass.gateway.pipeline import Work, finish, judge_intake, load, packa
 
 _RETRY_SECONDS = 5.0
 _WAIT_SECONDS = 5
+_SOON_SECONDS = 0.1
 
 
 def inbox(settings: Settings) -> Inbox:
@@ -67,18 +68,12 @@ def receive(context: Context, *, intake_id: int) -> None:
     settings = context.settings
     with connect(settings, "gateway") as connection:
         work = load(connection, intake_id)
-        if work.state != "packed":
-            return
-        assert work.package_sha256
         connection.commit()
-        try:
-            signed = inbox(settings).receipt(work.package_sha256.hex(), wait_seconds=_WAIT_SECONDS)
-        except UnavailableError:
-            raise Later(_RETRY_SECONDS) from None
-        if signed is None:
-            raise Later(0.1)
-        _settle_receipt(connection, settings, work, signed)
-        failpoint("receipt-stored")
+        if work.package_sha256 is None:
+            return
+        if work.state == "packed":
+            _decided(connection, settings, work, work.package_sha256)
+            failpoint("receipt-stored")
         package_path(settings, work.package_sha256).unlink(missing_ok=True)
         failpoint("gateway-delete")
         sweep.remove_segments(connection, settings)
@@ -92,9 +87,21 @@ def report(context: Context) -> None:
         raise Later(_RETRY_SECONDS) from None
 
 
-def _settle_receipt(connection: psycopg.Connection, settings: Settings, work: Work, signed: dict[str, Any]) -> None:
-    assert work.package_sha256
-    verdict = check_receipt(signed, settings.gateway.registry_key_file, package_sha256=work.package_sha256.hex())
+def _decided(connection: psycopg.Connection, settings: Settings, work: Work, sha256: bytes) -> None:
+    """Fetch the signed receipt and store it. Raises Later while there is none."""
+    try:
+        signed = inbox(settings).receipt(sha256.hex(), wait_seconds=_WAIT_SECONDS)
+    except UnavailableError:
+        raise Later(_RETRY_SECONDS) from None
+    if signed is None:
+        raise Later(_SOON_SECONDS)
+    verdict = check_receipt(signed, settings.gateway.registry_key_file, package_sha256=sha256.hex())
+    _store(connection, settings, work, signed, verdict)
+
+
+def _store(
+    connection: psycopg.Connection, settings: Settings, work: Work, signed: dict[str, Any], verdict: Verdict
+) -> None:
     refused: tuple[Held, ...] = ()
     if verdict.refused:
         refused = _hold_back(connection, settings, work, verdict)

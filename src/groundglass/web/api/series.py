@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated
 
 from fastapi import APIRouter, Depends
 from starlette.requests import Request
@@ -17,10 +17,10 @@ from groundglass.web.dicomweb.scope import absent, checked_uid, record_read, sco
 from groundglass.web.etags import byte_range, cached
 
 router = APIRouter(prefix="/api/v1/series", tags=["series"])
-_BOTH: Final = ["GET", "HEAD"]
 
 
-@router.api_route("/{uid}/package", methods=_BOTH)
+@router.get("/{uid}/package")
+@router.head("/{uid}/package", include_in_schema=False)
 def package(request: Request, uid: str, account: Annotated[Account, Depends(access.signed_in("curator"))]) -> Response:
     """Give the current package; its ETag is its SHA-256, and one range may be asked for."""
     with access.pool(request).connection() as conn:

@@ -25,23 +25,25 @@ from groundglass.web.dicomweb.scope import Viewer, absent, checked_uid, found_se
 from groundglass.web.etags import cached
 
 router = APIRouter()
-_BOTH: Final = ["GET", "HEAD"]
 _FRAMES: Final = re.compile(r"[1-9][0-9]{0,5}(,[1-9][0-9]{0,5}){0,999}", re.ASCII)
 
 
-@router.api_route("/studies/{study}", methods=_BOTH)
+@router.get("/studies/{study}")
+@router.head("/studies/{study}", include_in_schema=False)
 def retrieve_study(request: Request, study: str, account: Viewer) -> Response:
     """Retrieve every instance of a study."""
     return _retrieve(request, _readable(request, account, study))
 
 
-@router.api_route("/studies/{study}/series/{series}", methods=_BOTH)
+@router.get("/studies/{study}/series/{series}")
+@router.head("/studies/{study}/series/{series}", include_in_schema=False)
 def retrieve_series(request: Request, study: str, series: str, account: Viewer) -> Response:
     """Retrieve every instance of a series."""
     return _retrieve(request, _readable(request, account, study, series))
 
 
-@router.api_route("/studies/{study}/series/{series}/instances/{instance}", methods=_BOTH)
+@router.get("/studies/{study}/series/{series}/instances/{instance}")
+@router.head("/studies/{study}/series/{series}/instances/{instance}", include_in_schema=False)
 def retrieve_instance(request: Request, study: str, series: str, instance: str, account: Viewer) -> Response:
     """Retrieve one instance, as a part or, for those who ask for application/dicom alone, by itself."""
     (found,) = _readable(request, account, study, series)
@@ -55,7 +57,8 @@ def retrieve_instance(request: Request, study: str, series: str, instance: str, 
     return StreamingResponse(content, headers=headers, media_type=part.content_type)
 
 
-@router.api_route("/studies/{study}/series/{series}/instances/{instance}/frames/{frames}", methods=_BOTH)
+@router.get("/studies/{study}/series/{series}/instances/{instance}/frames/{frames}")
+@router.head("/studies/{study}/series/{series}/instances/{instance}/frames/{frames}", include_in_schema=False)
 def retrieve_frames(request: Request, study: str, series: str, instance: str, frames: str, account: Viewer) -> Response:
     """Retrieve frames by their numbers, from 1, read by range."""
     if not _FRAMES.fullmatch(frames):
@@ -71,7 +74,8 @@ def retrieve_frames(request: Request, study: str, series: str, instance: str, fr
     return media.multipart(parts, inner=kind, body=request.method == "GET")
 
 
-@router.api_route("/studies/{study}/metadata", methods=_BOTH)
+@router.get("/studies/{study}/metadata")
+@router.head("/studies/{study}/metadata", include_in_schema=False)
 def study_metadata(request: Request, study: str, account: Viewer) -> Response:
     """Give the headers of a study."""
     found = _readable(request, account, study)
@@ -79,7 +83,8 @@ def study_metadata(request: Request, study: str, account: Viewer) -> Response:
     return _metadata(request, tag, lambda: _joined(gzip.decompress(packages.headers_gz(request, one)) for one in found))
 
 
-@router.api_route("/studies/{study}/series/{series}/metadata", methods=_BOTH)
+@router.get("/studies/{study}/series/{series}/metadata")
+@router.head("/studies/{study}/series/{series}/metadata", include_in_schema=False)
 def series_metadata(request: Request, study: str, series: str, account: Viewer) -> Response:
     """Give the headers of a series as they were written at archiving."""
     (found,) = _readable(request, account, study, series)
@@ -92,7 +97,8 @@ def series_metadata(request: Request, study: str, series: str, account: Viewer) 
     return answer
 
 
-@router.api_route("/studies/{study}/series/{series}/instances/{instance}/metadata", methods=_BOTH)
+@router.get("/studies/{study}/series/{series}/instances/{instance}/metadata")
+@router.head("/studies/{study}/series/{series}/instances/{instance}/metadata", include_in_schema=False)
 def instance_metadata(request: Request, study: str, series: str, instance: str, account: Viewer) -> Response:
     """Give the header of an instance."""
     (found,) = _readable(request, account, study, series)
