@@ -36,17 +36,19 @@ def verify(
 
 
 @app.command()
-def export(out: Annotated[Path, typer.Option(metavar="FILE.jsonl")], data: Data = None) -> None:
-    """Write both zones' logs as JSON lines, one file a zone: FILE.gateway.jsonl and FILE.registry.jsonl."""
+def export(
+    out: Annotated[Path, typer.Option(metavar="FILE.jsonl", help="Both zones' logs, one after the other.")],
+    data: Data = None,
+) -> None:
+    """Write the log as JSON lines that `audit verify FILE` checks anywhere."""
     settings = config.load(data)
-    with database.reachable(settings):
+    with database.reachable(settings), out.open("w", encoding="utf-8") as file:
         for zone in database.ZONES:
-            path = out.with_name(f"{out.stem}.{zone}{out.suffix}")
-            with database.connect(settings, zone) as connection, path.open("w", encoding="utf-8") as file:
-                typer.echo(f"{path.name}: {audit.export(connection, file)}", err=True)
+            with database.connect(settings, zone) as connection:
+                typer.echo(f"{zone}: {audit.export(connection, file)} events", err=True)
 
 
 def _tell(name: str, broken: audit.Broken | None, *, stop: bool = True) -> None:
-    typer.echo(f"{name}: {'intact' if broken is None else broken}")
+    typer.echo(f"{name}: {'intact' if broken is None else f'broken at event {broken.id} ({broken.reason})'}")
     if broken and stop:
         raise typer.Exit(1)

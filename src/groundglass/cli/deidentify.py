@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from groundglass.cli.options import Json
+from groundglass.deid import reasons
 from groundglass.errors import UsageError
+
+if TYPE_CHECKING:
+    from groundglass.client.deidentify import Report
 
 
 def deidentify(
@@ -26,6 +32,7 @@ def deidentify(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Judge everything, write nothing.")] = False,
     describe: Annotated[str | None, typer.Option(metavar="PROFILE", help="Print what a profile does.")] = None,
     lang: Annotated[str, typer.Option(metavar="fr|en")] = "fr",
+    as_json: Json = False,
 ) -> None:
     """De-identify here; exit 3 when some inputs were quarantined or refused."""
     from groundglass.client import deidentify as folder
@@ -35,7 +42,7 @@ def deidentify(
         return
     if not sources or (out is None and not dry_run):
         raise UsageError("name at least one SRC and --out DIR")
-    held = folder.run(
+    done = folder.run(
         sources,
         out,
         profile=profile,
@@ -48,4 +55,18 @@ def deidentify(
         statements=statements,
         dry_run=dry_run,
     )
-    raise typer.Exit(3 if held.counts.quarantined or held.counts.refused else 0)
+    _tell(done, lang, as_json=as_json)
+    raise typer.Exit(3 if done.counts.quarantined or done.counts.refused else 0)
+
+
+def _tell(done: Report, lang: str, *, as_json: bool) -> None:
+    """Print the report for machines, or on stderr what was held back and why, by the order of reading."""
+    if as_json:
+        typer.echo(done.to_json())
+        return
+    language = "en" if lang == "en" else "fr"
+    for file in done.files:
+        if file.code and file.grade != "pass":
+            typer.echo(f"{file.n}: {file.code}: {reasons.message(file.code, language)}", err=True)
+    counts = ", ".join(f"{name} {n}" for name, n in dataclasses.asdict(done.counts).items())
+    typer.echo(counts, err=True)

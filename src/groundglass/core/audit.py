@@ -118,19 +118,24 @@ def export(conn: psycopg.Connection, out: TextIO) -> int:
 
 
 def verify_file(path: Path) -> Broken | None:
-    """Check an exported log by itself; return the first fault, None if it is intact."""
-    chain = Chain()
+    """Check an exported log by itself; return the first fault, None if it is intact.
+
+    A file may hold the logs of several zones one after another, each ended by its head.
+    """
+    chain, ended = Chain(), False
     with path.open(encoding="utf-8", errors="replace", newline="\n") as lines:
         for line in lines:
             entry = _entry(line)
             if entry is None:
                 return Broken(chain.id + 1, "unreadable")
             if isinstance(entry, Event):
-                if fault := _checked(chain, entry):
-                    return fault
-                continue
-            return chain.end(*entry) or (Broken(chain.id + 1, "surplus") if next(lines, None) is not None else None)
-    return Broken(chain.id + 1, "missing")
+                fault, ended = _checked(chain, entry), False
+            else:
+                fault, ended = chain.end(*entry), True
+                chain = Chain()
+            if fault:
+                return fault
+    return None if ended else Broken(chain.id + 1, "missing")
 
 
 def _checked(chain: Chain, event: Event) -> Broken | None:
