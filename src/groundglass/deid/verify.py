@@ -90,7 +90,7 @@ def _allow_list() -> dict[int, _Allowed]:
 
 @cache
 def _classes() -> frozenset[bytes]:
-    return frozenset(files("groundglass.deid").joinpath("verify_classes.txt").read_bytes().split()[1:])
+    return frozenset(files("groundglass.deid").joinpath("verify_classes.txt").read_bytes().splitlines()[1:])
 
 
 @cache
