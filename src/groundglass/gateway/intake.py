@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -39,7 +40,7 @@ class Intake:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._folder = settings.gateway_dir / "spool"
-        self._events: queue.SimpleQueue[Record | tuple[int, bool] | None] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[Record | tuple[int, bool]] = queue.SimpleQueue()
         self._durable: dict[int, int] = {}  # segment -> bytes known to be on disk, not yet registered
         self._open: dict[bytes, _Open] = {}
         self._associations: set[int] = set()
@@ -56,7 +57,6 @@ class Intake:
     def stop(self) -> None:
         """Register what is on disk, then end `run`."""
         self._stop.set()
-        self._events.put(None)
 
     def run(self) -> None:
         """Work until `stop`, reconnecting when the database was away: the spool holds what is acknowledged."""
@@ -77,30 +77,26 @@ class Intake:
                 self._stop.wait(_RETRY_SECONDS)
 
     def _work(self, connection: psycopg.Connection) -> None:
-        while not self._stop.is_set():
+        while not self._stop.wait(_TICK_SECONDS):  # one transaction a tick, however many records come
             self._drain()
             self._register(connection)
             self._settle(connection)
-        self._drain(wait=False)
+        self._drain()
         self._register(connection)
 
-    def _drain(self, *, wait: bool = True) -> None:
-        """Take the queued events; wait a tick for the first."""
-        try:
-            event = self._events.get(timeout=_TICK_SECONDS) if wait else self._events.get_nowait()
+    def _drain(self) -> None:
+        """Take the queued events."""
+        with contextlib.suppress(queue.Empty):
             while True:
-                self._note(event)
-                event = self._events.get_nowait()
-        except queue.Empty:
-            return
+                self._note(self._events.get_nowait())
 
-    def _note(self, event: Record | tuple[int, bool] | None) -> None:
+    def _note(self, event: Record | tuple[int, bool]) -> None:
         if isinstance(event, Record):
             self._durable[event.segment] = max(event.end, self._durable.get(event.segment, 0))
             series = self._open.setdefault(event.series_token, _Open(0.0))
             series.last = time.monotonic()
             series.feeders.add(event.association)
-        elif event is not None:
+        else:
             number, opened = event
             (self._associations.add if opened else self._associations.discard)(number)
 
