@@ -308,11 +308,16 @@ def test_a_worker_asked_to_end_finishes_what_it_does(db: psycopg.Connection, sta
     assert db.execute("SELECT count(*) FROM procrastinate_workers").fetchone() == (0,)
 
 
-def test_a_worker_without_its_database_ends_with_1(db: psycopg.Connection, start: StartWorker) -> None:
+def test_a_worker_without_its_database_ends_with_1(
+    quick: config.Settings, db: psycopg.Connection, start: StartWorker
+) -> None:
     worker = start()
     until(lambda: db.execute("SELECT 1 FROM procrastinate_workers").fetchone())
+    here = psycopg.conninfo.make_conninfo(quick.registry.database_url or "", dbname="postgres")
+    with psycopg.connect(here, autocommit=True) as server:
+        server.execute(f"ALTER DATABASE {db.info.dbname} ALLOW_CONNECTIONS false")  # type: ignore[arg-type]
     cut_connections(db)
-    assert worker.process.wait(timeout=20) == 1
+    assert worker.process.wait(timeout=60) == 1
     allowed = {"at", "level", "role", "logger", "error", "causes", "frames", "sqlstate", "event"}
     assert all(set(line) <= allowed for line in worker.events)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 from procrastinate import App, BaseRetryStrategy, JobContext, PsycopgConnector, RetryDecision
-from procrastinate.jobs import Job
+from procrastinate.jobs import Job, Status
 from procrastinate.manager import JobManager
 
 from groundglass.config import Jobs as JobSettings
@@ -41,7 +42,19 @@ class _Strategy(BaseRetryStrategy):
 
 
 class _Manager(JobManager):
-    """Puts a job back even where one with its queueing lock waits, and wakes the workers when its time has come."""
+    """Puts a job back even where one with its queueing lock waits, and wakes the workers when its time has come.
+
+    `lost` is set when the end of a job could not be written down: the job stays `doing` of a worker that lives, which
+    nothing would ever take up again, so the worker has to end.
+    """
+
+    def __init__(self, connector: PsycopgConnector) -> None:
+        super().__init__(connector)
+        self.lost = asyncio.Event()
+
+    async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:
+        with self._noticing():
+            await super().finish_job(job, status, delete_job)
 
     async def retry_job(
         self,
@@ -52,9 +65,18 @@ class _Manager(JobManager):
         lock: str | None = None,  # noqa: ARG002
     ) -> None:
         at = retry_at or datetime.datetime.now(datetime.UTC)
-        await self.connector.execute_query_async("SELECT job_retry(%(id)s, %(at)s)", id=job.id, at=at)
+        with self._noticing():
+            await self.connector.execute_query_async("SELECT job_retry(%(id)s, %(at)s)", id=job.id, at=at)
         seconds = (at - datetime.datetime.now(datetime.UTC)).total_seconds()
         asyncio.get_running_loop().call_later(max(0.0, seconds), self._wake_soon)
+
+    @contextlib.contextmanager
+    def _noticing(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self.lost.set()
+            raise
 
     def _wake_soon(self) -> None:
         task = asyncio.ensure_future(self._wake())
@@ -71,15 +93,19 @@ class _Manager(JobManager):
 _waking: set[asyncio.Future[None]] = set()
 
 
-def make_app(conninfo: str, children: Children, settings: JobSettings, *, size: int) -> App:
-    """Return the engine with one task for each handler of the children; whoever opens it closes it."""
-    app = App(connector=PsycopgConnector(conninfo=conninfo, min_size=2, max_size=size, timeout=_POOL_SECONDS))
-    app.job_manager = _Manager(app.connector)
+def make_app(conninfo: str, children: Children, settings: JobSettings, *, size: int) -> tuple[App, asyncio.Event]:
+    """Return the engine, with one task for each handler of the children, and the event that it must be ended.
+
+    Whoever opens it closes it.
+    """
+    connector = PsycopgConnector(conninfo=conninfo, min_size=2, max_size=size, timeout=_POOL_SECONDS)
+    app, manager = App(connector=connector), _Manager(connector)
+    app.job_manager = manager
     logs.allow(*children.tasks)
     for name in children.tasks:
         run = _runner(app, children, name, settings)
         app.task(name=name, pass_context=True, retry=_Strategy())(run)
-    return app
+    return app, manager.lost
 
 
 async def reclaim(app: App, settings: JobSettings) -> None:

@@ -57,14 +57,14 @@ class _Worker:
             await _first(stop.wait(), children.start())
             if stop.is_set():
                 return 0
-            app = make_app(conninfo, children, self._settings.jobs, size=self._concurrency + 3)
+            app, lost = make_app(conninfo, children, self._settings.jobs, size=self._concurrency + 3)
             async with app.open_async():
                 on_ready()
-                return await self._work(app, children, stop)
+                return await self._work(app, children, stop, lost)
         finally:
             await children.stop()
 
-    async def _work(self, app: App, children: Children, stop: asyncio.Event) -> int:
+    async def _work(self, app: App, children: Children, stop: asyncio.Event, lost: asyncio.Event) -> int:
         """Run until asked to stop (0) or until a part ends by itself: pruned, database gone, children broken (1)."""
         jobs = self._settings.jobs
         engine = app.run_worker_async(
@@ -79,6 +79,7 @@ class _Worker:
         await _first(
             _until(stop, children),
             children.broken.wait(),
+            lost.wait(),
             engine,
             _every(jobs.reclaim_seconds, lambda: reclaim(app, jobs)),
             _every(jobs.sweep_seconds, lambda: _sweep(children)),
