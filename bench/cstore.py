@@ -252,6 +252,7 @@ def one_round(peers: dict[str, Callable[[Path], object]], made: list[Outgoing], 
         folder = Path(tempfile.mkdtemp(prefix="gg-bench-", dir=os.environ.get("GROUNDGLASS_BENCH_DIR")))
         try:
             with start(folder) as receiver:  # type: ignore[attr-defined]
+                sender.echo(Peer("127.0.0.1", receiver.port, called=receiver.called))  # it has started by then
                 before = cpu_seconds(receiver.pid)
                 rate = measure(receiver, made)
                 spent = (cpu_seconds(receiver.pid) - before) / len(made) * 1000
@@ -259,6 +260,7 @@ def one_round(peers: dict[str, Callable[[Path], object]], made: list[Outgoing], 
                     raise SystemExit(f"{name} holds {stored} of {len(made)}")
                 rates[name].append(rate)
                 used = f"peak {peak_mb(receiver.pid):4.0f} MB  {spent:.2f} ms of processor each"
+                used = "in children" if name == "storescp" else used
                 print(f"  {name:12s} {rate:6.0f}/s  {used}", flush=True)
         finally:
             shutil.rmtree(folder)
