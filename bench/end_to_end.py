@@ -1,6 +1,6 @@
 """C-STORE to archived and queryable (de-identified, verified, packed, indexed) against Orthanc merely storing.
 
-`python -m bench.end_to_end [--series 12] [--slices 120] [--rounds 2]`: 4 associations, CT slices of 0.5 MB; the clock
+`python -m bench.end_to_end [--series 16] [--slices 150] [--rounds 2]`: 4 associations, CT slices of 0.5 MB; the clock
 runs from the first byte until QIDO-RS shows the last instance. Also: seconds until `serve` is ready.
 """
 
@@ -19,7 +19,7 @@ from bench import cstore, installation
 from groundglass.demo import headers, sender
 from groundglass.demo.sender import Outgoing
 
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.2
 GIVE_UP_SECONDS = 300.0
 
 
@@ -67,8 +67,8 @@ def orthanc(made: list[list[Outgoing]]) -> float:
 def main() -> None:
     """Print the rates and the ratio."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--series", type=int, default=12)
-    parser.add_argument("--slices", type=int, default=120)
+    parser.add_argument("--series", type=int, default=16)
+    parser.add_argument("--slices", type=int, default=150)
     parser.add_argument("--rounds", type=int, default=2)
     given = parser.parse_args()
     rates: dict[str, list[float]] = {"to queryable": [], "C-STORE in serve": [], "orthanc storing": []}

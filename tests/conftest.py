@@ -13,7 +13,7 @@ import pytest
 from psycopg import sql
 
 from groundglass import config
-from groundglass.core import migrations
+from groundglass.core import database, migrations
 from groundglass.core.postgres import Postgres
 
 _numbers = itertools.count(1)
@@ -53,6 +53,7 @@ def settings(postgres: Postgres, tmp_path: Path) -> Iterator[config.Settings]:
         registry=config.Registry(database_url=urls["registry"]),
         jobs=config.Jobs(heartbeat_seconds=0.5, stalled_seconds=2, reclaim_seconds=0.5, sweep_seconds=1),
     )
+    database.close_lent()
     with psycopg.connect(postgres.conninfo(), autocommit=True) as connection:
         for url in urls.values():
             name = psycopg.conninfo.conninfo_to_dict(url)["dbname"]

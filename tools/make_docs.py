@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
-import click
 import typer.main
 from pydantic import BaseModel
 
@@ -46,7 +46,7 @@ def commands_page() -> str:
     return "\n".join(lines)
 
 
-def _describe(command: click.Command, name: str) -> list[str]:
+def _describe(command: Any, name: str) -> list[str]:
     if command.hidden:
         return []
     children = getattr(command, "commands", None)
@@ -59,7 +59,7 @@ def _describe(command: click.Command, name: str) -> list[str]:
     return lines
 
 
-def _option(parameter: click.Parameter) -> str:
+def _option(parameter: Any) -> str:
     names = (
         ", ".join(f"`{name}`" for name in parameter.opts)
         if parameter.param_type_name == "option"

@@ -42,7 +42,7 @@ class Inbox:
         if status == 507:
             raise NoRoomError("the registry has no room")
         if status not in (200, 201, 202):
-            raise InboxRefusedError(_refusal(status, answer))
+            raise InboxRefusedError(status, answer)
 
     def receipt(self, sha256: str, *, wait_seconds: int = 20) -> dict[str, Any] | None:
         """Return the signed receipt of a package, None while the registry has not decided."""
@@ -52,14 +52,14 @@ class Inbox:
             return signed
         if status in (202, 204):
             return None
-        raise InboxRefusedError(_refusal(status, answer))
+        raise InboxRefusedError(status, answer)
 
     def put_ledger(self, ledger: dict[str, Any]) -> None:
         """Tell the registry what this gateway counts."""
         body = json.dumps(ledger).encode()
         status, answer = self._call("PUT", "/ledger", headers={"Content-Type": "application/json"}, body=body)
         if status not in (200, 204):
-            raise InboxRefusedError(_refusal(status, answer))
+            raise InboxRefusedError(status, answer)
 
     def _call(
         self, method: str, path: str, *, headers: dict[str, str] | None = None, body: bytes | Path | None = None
@@ -98,6 +98,10 @@ class InboxRefusedError(GroundglassError):
 
     slug = "inbox-refused"
 
+    def __init__(self, status: int, answer: bytes) -> None:
+        super().__init__(f"the registry refused with status {status} ({_slug(answer)})")
+        self.status = status
+
 
 def _send_file(connection: http.client.HTTPConnection, path: Path) -> None:
     assert isinstance(connection.sock, socket.socket)
@@ -108,10 +112,9 @@ def _send_file(connection: http.client.HTTPConnection, path: Path) -> None:
             return  # the registry may have answered before the end; its answer says why
 
 
-def _refusal(status: int, answer: bytes) -> str:
+def _slug(answer: bytes) -> str:
     """Name the problem by its stable slug only: a foreign text is not repeated."""
     try:
-        slug = str(json.loads(answer)["type"]).rsplit("/", 1)[-1]
+        return str(json.loads(answer)["type"]).rsplit("/", 1)[-1][:40]
     except (ValueError, KeyError, TypeError):
-        slug = "no-problem-document"
-    return f"the registry refused with status {status} ({slug[:40]})"
+        return "no-problem-document"

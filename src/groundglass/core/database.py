@@ -20,7 +20,7 @@ from groundglass.core.postgres import Postgres, socket_host
 from groundglass.core.secretfiles import private_folder, read_or_make
 from groundglass.errors import FolderInUseError, UnavailableError
 
-__all__ = ["ZONES", "Zone", "connect", "conninfo", "owned", "pool", "reachable"]
+__all__ = ["ZONES", "Zone", "close_lent", "connect", "conninfo", "lent", "owned", "pool", "reachable"]
 
 _WAIT_SECONDS = 30.0
 
@@ -43,6 +43,45 @@ def connect(settings: Settings, zone: Zone, *, autocommit: bool = False) -> psyc
         return psycopg.connect(conninfo(settings, zone), autocommit=autocommit)
     except (psycopg.OperationalError, FileNotFoundError):
         raise UnavailableError(f"the {zone} database does not answer") from None
+
+
+@contextlib.contextmanager
+def lent(settings: Settings, zone: Zone, *, autocommit: bool = False) -> Iterator[psycopg.Connection]:
+    """Lend this process's own connection of a zone, opened at first use and again when it broke.
+
+    For the handlers of a worker's child, which do one thing at a time: connecting costs more than most queries. What is
+    not committed is rolled back. Raises UnavailableError.
+    """
+    key = (conninfo(settings, zone), autocommit)
+    connection = _lent.pop(key, None)  # while it is lent, nobody else gets it
+    if connection is None or not _alive(connection):
+        connection = connect(settings, zone, autocommit=autocommit)
+    try:
+        yield connection
+    finally:
+        with contextlib.suppress(psycopg.Error):
+            connection.rollback()
+        if connection.closed or _lent.setdefault(key, connection) is not connection:
+            connection.close()
+
+
+_lent: dict[tuple[str, bool], psycopg.Connection] = {}
+
+
+def close_lent() -> None:
+    """Close the connections that `lent` keeps."""
+    while _lent:
+        _lent.popitem()[1].close()
+
+
+def _alive(connection: psycopg.Connection) -> bool:
+    try:
+        connection.execute("SELECT")
+        connection.rollback()
+    except psycopg.Error:
+        connection.close()
+        return False
+    return True
 
 
 def pool(settings: Settings, zone: Zone, *, size: int = 4) -> ConnectionPool:

@@ -8,22 +8,23 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
-from groundglass.client.inbox import Inbox
+from groundglass.client.inbox import Inbox, InboxRefusedError
 from groundglass.client.receipts import Verdict, check_receipt
 from groundglass.config import Settings
 from groundglass.core import audit, jobs
-from groundglass.core.database import connect
+from groundglass.core.database import lent
 from groundglass.core.failpoint import failpoint
 from groundglass.core.jobs import Context, Later
 from groundglass.deid import profile
 from groundglass.errors import NoRoomError, UnavailableError, UsageError
 from groundglass.gateway import items, ledger, quarantine, sweep
 from groundglass.gateway.judgement import Held
-from groundglass.gateway.pipeline import Work, finish, judge_intake, load, package_path
+from groundglass.gateway.pipeline import Work, ensure_package, finish, judge_intake, load, package_path
 
 _RETRY_SECONDS = 5.0
 _WAIT_SECONDS = 5
 _SOON_SECONDS = 0.1
+_UNPROCESSABLE = 422
 
 
 def inbox(settings: Settings) -> Inbox:
@@ -37,23 +38,13 @@ def inbox(settings: Settings) -> Inbox:
 def send(context: Context, *, intake_id: int) -> None:
     """Job `gateway.send`: put a packed intake under its hash; a repeat finds it there."""
     settings = context.settings
-    with connect(settings, "gateway") as connection:
+    with lent(settings, "gateway") as connection:
         work = load(connection, intake_id)
-        if work.state != "packed":
-            return
-        assert work.package_sha256
         connection.commit()
-        registry, sha256 = inbox(settings), work.package_sha256.hex()
+        if work.state != "packed" or work.package_sha256 is None:
+            return
         try:
-            if not registry.has(sha256):
-                described = profile.load(settings.gateway.profile)
-                registry.put(
-                    sha256,
-                    package_path(settings, work.package_sha256),
-                    collection=work.collection,
-                    centre=work.centre,
-                    profile=f"{described.id}/{described.version};sha256={described.sha256}",
-                )
+            _put(connection, settings, work, work.package_sha256)
         except (UnavailableError, NoRoomError):
             raise Later(_RETRY_SECONDS) from None
         failpoint("push-sent")
@@ -63,10 +54,30 @@ def send(context: Context, *, intake_id: int) -> None:
         connection.commit()
 
 
+def _put(connection: psycopg.Connection, settings: Settings, work: Work, sha256: bytes) -> None:
+    registry = inbox(settings)
+    if registry.has(sha256.hex()):
+        return
+    path = ensure_package(connection, settings, work, sha256)
+    described = profile.load(settings.gateway.profile)
+    try:
+        registry.put(
+            sha256.hex(),
+            path,
+            collection=work.collection,
+            centre=work.centre,
+            profile=f"{described.id}/{described.version};sha256={described.sha256}",
+        )
+    except InboxRefusedError as refused:
+        if refused.status == _UNPROCESSABLE:  # not the bytes of that hash any more: pack again
+            path.unlink(missing_ok=True)
+        raise
+
+
 def receive(context: Context, *, intake_id: int) -> None:
     """Job `gateway.receipt`: wait for the registry's decision, store it, and forget what it makes needless."""
     settings = context.settings
-    with connect(settings, "gateway") as connection:
+    with lent(settings, "gateway") as connection:
         work = load(connection, intake_id)
         connection.commit()
         if work.package_sha256 is None:

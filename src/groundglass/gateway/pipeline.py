@@ -12,13 +12,14 @@ import psycopg
 
 from groundglass.config import Settings
 from groundglass.core import audit, jobs
-from groundglass.core.database import connect
+from groundglass.core.database import lent
 from groundglass.core.failpoint import failpoint
 from groundglass.core.jobs import Context
-from groundglass.core.secretfiles import private_folder, sync_folder
+from groundglass.core.secretfiles import private_folder
 from groundglass.deid import profile
 from groundglass.deid.engine import Engine, Span
 from groundglass.deid.identifiers import Keys
+from groundglass.errors import GroundglassError
 from groundglass.gateway import items, quarantine, sweep, vault
 from groundglass.gateway.items import Segments
 from groundglass.gateway.judgement import Clean, Judgement, judge
@@ -50,7 +51,7 @@ def load(connection: psycopg.Connection, intake_id: int) -> Work:
 def process(context: Context, *, intake_id: int) -> None:
     """Job `gateway.process`: take a settled intake to the outbox. Doing it twice changes nothing."""
     settings = context.settings
-    with connect(settings, "gateway") as connection, items.segments(settings.gateway_dir / "spool") as spool:
+    with lent(settings, "gateway") as connection, items.segments(settings.gateway_dir / "spool") as spool:
         work = load(connection, intake_id)
         if work.state != "settled":
             return
@@ -97,15 +98,25 @@ def _known(connection: psycopg.Connection, work: Work) -> dict[bytes, bytes]:
     return known
 
 
+def ensure_package(connection: psycopg.Connection, settings: Settings, work: Work, sha256: bytes) -> Path:
+    """Return the package of an intake in the outbox, made again when it is not there: the spool still has all of it."""
+    path = package_path(settings, sha256)
+    if not path.exists():
+        with items.segments(settings.gateway_dir / "spool") as spool:
+            judgement = judge_intake(connection, settings, work, spool)
+            connection.commit()
+            if bytes.fromhex(_pack(settings, judgement, spool).sha256) != sha256:
+                raise GroundglassError("the spool does not give the package that was packed from it: see doctor")
+    return path
+
+
 def _pack(settings: Settings, judgement: Judgement, spool: Segments) -> Manifest:
-    """Write the package to the outbox, durably, under its hash."""
+    """Write the package to the outbox under its hash. It is not synced: what a power cut takes is made again."""
     outbox = private_folder(settings.gateway_dir / "outbox")
     half = outbox / f".{os.getpid()}.part"
     with half.open("w+b", buffering=0) as out:
         manifest = pack((_member(one, spool) for one in judgement.clean), out)
-        os.fsync(out.fileno())
     half.rename(package_path(settings, bytes.fromhex(manifest.sha256)))
-    sync_folder(outbox)
     failpoint("package-put")
     return manifest
 

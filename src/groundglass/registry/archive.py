@@ -11,7 +11,7 @@ import psycopg
 
 from groundglass.config import Settings
 from groundglass.core import jobs, logs
-from groundglass.core.database import connect
+from groundglass.core.database import lent
 from groundglass.core.failpoint import failpoint
 from groundglass.core.jobs import Context
 from groundglass.core.objects import open_objects
@@ -36,7 +36,7 @@ def archive(context: Context, *, sha256: str) -> None:
     """
     settings = context.settings
     path = inbox.path_of(settings, sha256)
-    with connect(settings, "registry", autocommit=True) as conn:
+    with lent(settings, "registry", autocommit=True) as conn:
         offer = _undecided(conn, sha256)
         if offer is not None:
             try:
