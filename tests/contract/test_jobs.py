@@ -216,6 +216,8 @@ def test_a_retry_gives_way_to_one_like_it_that_waits(db: psycopg.Connection, sta
     defer(db, "fail", queueing_lock="same")
     db.execute("UPDATE procrastinate_jobs SET status = 'doing'")  # of no worker: to be reclaimed
     assert defer(db, "fail", queueing_lock="same")
+    db.execute("SELECT job_reclaim(1, 5)")
+    assert db.execute("SELECT id, status FROM procrastinate_jobs").fetchall() == [(2, "todo")]
     start()
     until(lambda: len(jobs.held_jobs(db)) == 1 and waiting(db) == 0)
     (held,) = jobs.held_jobs(db)
