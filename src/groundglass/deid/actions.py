@@ -32,6 +32,16 @@ _SEPARATORS = re.compile(r"[\s_/,;:()+&.\-]+")
 _WIDE = frozenset({"ExposureInuAs"})
 
 
+# Nearly every decimal string in one look: up to 16 values of up to 16 characters, five digits before the point.
+_PART = rb"(?=[^\\]{0,16}(?:\\|$)) *[+-]?0{0,15}(?:\d{1,5}(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})? *"
+_USUAL = re.compile(_PART + rb"(?:\\" + _PART + rb"){0,15}")
+
+
+def usual(value: bytes) -> bool:
+    """Whether a DS value is certainly good as it stands; False decides nothing."""
+    return _USUAL.fullmatch(value) is not None
+
+
 def numbers(rule: Rule, value: bytes, vr: str) -> bytes | None:
     """DS, IS and the binary numbers: valid, few, and too short to be an identifier (else None)."""
     size = _SIZES.get(vr)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-from groundglass.deid import actions, charset, dates, identifiers, seeds, sequences, statement, stream, triage
+from groundglass.deid import actions, charset, dates, encoding, identifiers, seeds, sequences, statement, stream, triage
 from groundglass.deid.elements import element
 from groundglass.deid.identifiers import Keys
 from groundglass.deid.profile import OPTIONS, Profile
@@ -172,7 +172,8 @@ class Context(dict["bytes | tuple[bytes, bytes, int]", "bytes | Rejected"]):
 
     def _pair(self, da: bytes, tm: bytes, half: int) -> bytes:
         """A date and its time are one instant; `half` 0 is the date, 1 the time. The other half is decided with it."""
-        (tag_da, _, date), (tag_tm, _, time) = (stream.value_of(raw, self._implicit) for raw in (da, tm))
+        tag_da, _, date = encoding.value_of(da, self._implicit)
+        tag_tm, _, time = encoding.value_of(tm, self._implicit)
         moved = self._clock.pair(date.decode("ascii", "replace"), time.decode("ascii", "replace"))
         written = tuple(
             self._temporal(self._rules[tag], text) for tag, text in zip((tag_da, tag_tm), moved, strict=True)
@@ -184,8 +185,10 @@ class Context(dict["bytes | tuple[bytes, bytes, int]", "bytes | Rejected"]):
         return element(rule.tag, rule.vr, text.encode()) if text or rule.type[0] == "2" else b""
 
     def _decide(self, raw: bytes) -> bytes | Rejected:
-        tag, vr, value = stream.value_of(raw, self._implicit)
+        tag, vr, value = encoding.value_of(raw, self._implicit)
         rule = self._rules[tag]
+        if vr == b"DS" and rule.vr == "DS" and tag != _WINDOW_WIDTH and actions.usual(value):
+            return raw
         if rule.vr == "SQ":
             return self._sequence(rule, vr, value)
         if rule.action == "date":
@@ -195,7 +198,7 @@ class Context(dict["bytes | tuple[bytes, bytes, int]", "bytes | Rejected"]):
         written = self.simple(rule, vr, value)
         if tag in _IDENTITY_UIDS and not identifiers.is_uid(value.strip(b"\0 ")):
             return Rejected("bad_uid", "refuse")
-        if tag == 0x00281051 and value.split(b"\\")[0].strip(b" \0") in (b"1", b"1.0"):
+        if tag == _WINDOW_WIDTH and value.split(b"\\")[0].strip(b" \0") in (b"1", b"1.0"):
             return Rejected("burned_in_text", "review")
         if written is None or (not written[1] and rule.type == "1"):
             if rule.type == "1":
@@ -208,7 +211,7 @@ class Context(dict["bytes | tuple[bytes, bytes, int]", "bytes | Rejected"]):
             return b""
         try:
             rebuilt = sequences.rebuild(rule, value, self._implicit or vr == b"UN", self.simple)
-        except (stream.MalformedError, stream.ShortError, stream.TooLargeError):
+        except (encoding.MalformedError, encoding.ShortError, encoding.TooLargeError):
             return b""  # an optional sequence that cannot be read is not copied
         return rebuilt or b""
 
@@ -241,6 +244,7 @@ def vocabulary() -> frozenset[str]:
     return frozenset(word for text in texts for word in seeds.words_of(text))
 
 
+_WINDOW_WIDTH = 0x00281051
 _IDENTITY_UIDS = frozenset({0x00080018, 0x0020000D, 0x0020000E})
 _TEXT_VRS = frozenset(
     ["AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UT", "UI", "UR"]
@@ -260,7 +264,7 @@ def _values(marks: tuple[bytes | stream.Inner, ...], implicit: bool) -> Iterator
     """(tag, value, whether at the top level) of every mark."""
     for mark in marks:
         if isinstance(mark, bytes):
-            tag, _, value = stream.value_of(mark, implicit)
+            tag, _, value = encoding.value_of(mark, implicit)
             yield tag, value, True
         else:
             yield from ((tag, value, False) for tag, value in mark)

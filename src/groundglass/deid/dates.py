@@ -8,7 +8,8 @@ from __future__ import annotations
 import hmac
 import re
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
+from functools import lru_cache
 from typing import Literal
 
 from groundglass.deid.identifiers import Keys
@@ -52,6 +53,7 @@ def format_date(day: date) -> str:
 
 
 def format_time(since_midnight: timedelta) -> str:
+    """A TM from the part of a day in `since_midnight`; microseconds only where there are some."""
     seconds, fraction = since_midnight.seconds, since_midnight.microseconds
     text = f"{seconds // 3600:02d}{seconds // 60 % 60:02d}{seconds % 60:02d}"
     return f"{text}.{fraction:06d}" if fraction else text
@@ -85,13 +87,12 @@ class Clock:
 
     def pair(self, da: str, tm: str) -> tuple[str, str]:
         """Move one instant. Either half is empty when it does not survive."""
-        day, time = parse_date(da), parse_time(tm)
-        if day is None or time is None or self.turn is None or da.strip(" \0") in CONSTANTS:
+        time = parse_time(tm)
+        if time is None or self.turn is None or da.strip(" \0") in CONSTANTS:
             return self.date_alone(da), ""
-        moved = self._at(day, time)
-        if moved is None:
-            return "", ""
-        return format_date(moved.date()), format_time(moved - datetime.combine(moved.date(), datetime.min.time()))
+        moved = time + self.turn
+        day = _day_after(da, moved.days - self.days)
+        return (day, format_time(moved)) if day else ("", "")
 
     def instant(self, text: str) -> str:
         """Move a DT. One without its day cannot be moved and goes; its offset from UTC is honoured."""
@@ -100,33 +101,33 @@ class Clock:
             return ""
         if found[2] is None or self.turn is None:
             return self.date_alone(found[1])
-        day, time = parse_date(found[1]), parse_time(found[2])
-        if day is None or time is None or found[1] in CONSTANTS:
+        time = parse_time(found[2])
+        if time is None or found[1] in CONSTANTS:
             return self.date_alone(found[1])
         if found[3] and not self.keep_zone and self.zone is not None:
             time += self.zone - parse_zone(found[3])
-        moved = self._at(day, time)
-        if moved is None:
+        moved = time + self.turn
+        day = _day_after(found[1], moved.days - self.days)
+        if not day:
             return ""
-        text = format_date(moved.date()) + format_time(moved - datetime.combine(moved.date(), datetime.min.time()))
-        return text + found[3] if found[3] and self.keep_zone else text
-
-    def _at(self, day: date, time: timedelta) -> datetime | None:
-        assert self.turn is not None
-        try:
-            return datetime.combine(day, datetime.min.time()) + time + self.turn - timedelta(days=self.days)
-        except OverflowError:
-            return None
+        return day + format_time(moved) + (found[3] if found[3] and self.keep_zone else "")
 
     def _moved(self, day: date) -> str:
         if self.mode == "week":
             return format_date(day - timedelta(days=day.weekday()))
         if self.mode == "year":
             return f"{day.year:04d}0101"
-        try:
-            return format_date(day - timedelta(days=self.days))
-        except OverflowError:
-            return ""
+        return _day_after(format_date(day), -self.days)
+
+
+@lru_cache(maxsize=4096)
+def _day_after(da: str, days: int) -> str:
+    """The DA so many days later; empty when `da` is not a date or the result is before the calendar."""
+    day = parse_date(da)
+    try:
+        return "" if day is None else format_date(day + timedelta(days=days))
+    except OverflowError:
+        return ""
 
 
 def is_zone(text: str) -> bool:

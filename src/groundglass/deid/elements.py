@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from struct import pack
 
 from groundglass import __version__
-from groundglass.deid.stream import LONG_VRS, PIXEL_DATA, UNDEFINED
+from groundglass.deid.encoding import LONG_VRS, PIXEL_DATA, UNDEFINED
 
 # Ours, under 2.25: SHA-256 of "groundglass implementation class", version 8 bits set.
 IMPLEMENTATION_CLASS_UID = b"2.25.215385618974414877543202349349384933954"
@@ -39,15 +40,22 @@ def code_item(scheme: str, value: str, meaning: str) -> bytes:
 
 def file_meta(sop_class: bytes, sop_instance: bytes, transfer_syntax: bytes) -> bytes:
     """Zero preamble and a group 0002 that says nothing about the source (PS3.10 7.1)."""
-    group = (
-        element(0x00020001, "OB", b"\0\1")
-        + element(0x00020002, "UI", sop_class)
-        + element(0x00020003, "UI", sop_instance)
-        + element(0x00020010, "UI", transfer_syntax)
+    own = element(0x00020003, "UI", sop_instance)
+    before, after = _around(sop_class, transfer_syntax, len(own))
+    return before + own + after
+
+
+@lru_cache(maxsize=64)
+def _around(sop_class: bytes, transfer_syntax: bytes, length: int) -> tuple[bytes, bytes]:
+    """What stands before and after a SOP Instance UID element of that length."""
+    before = element(0x00020001, "OB", b"\0\1") + element(0x00020002, "UI", sop_class)
+    after = (
+        element(0x00020010, "UI", transfer_syntax)
         + element(0x00020012, "UI", IMPLEMENTATION_CLASS_UID)
         + element(0x00020013, "SH", IMPLEMENTATION_VERSION_NAME)
     )
-    return _PREAMBLE + element(0x00020000, "UL", pack("<I", len(group))) + group
+    group_length = pack("<I", len(before) + length + len(after))
+    return _PREAMBLE + element(0x00020000, "UL", group_length) + before, after
 
 
 def pixel_header(length: int) -> bytes:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from struct import pack
+from typing import Any
 
-from groundglass.deid import elements, fragments, seeds, standard, stream
+from groundglass.deid import elements, encoding, fragments, seeds, standard, stream
 from groundglass.deid.context import FACTS, Context, Grade, Rejected
+from groundglass.deid.encoding import MalformedError, ShortError, TooLargeError
 from groundglass.deid.identifiers import Keys
 from groundglass.deid.profile import Profile
-from groundglass.deid.stream import Header, MalformedError, ShortError, TooLargeError, Walker
+from groundglass.deid.stream import Header, Walker
 
 __all__ = ["Deidentified", "Engine", "Grade", "NeedMore", "Rejected", "Span"]
 
@@ -135,9 +137,9 @@ class Engine:
             return layout
         assert isinstance(layout, _Layout)
         written = _decide(header.kept, context, layout)
-        if isinstance(written, Rejected):
-            return written
-        encapsulated = header.length == stream.UNDEFINED
+        if Rejected in set(map(type, written)):
+            return next(one for one in written if isinstance(one, Rejected))
+        encapsulated = header.length == encoding.UNDEFINED
         if encapsulated is not (syntax in fragments.CODECS):
             return Rejected("conformance", "review")
         assert context.shape is not None
@@ -173,7 +175,7 @@ def _more(wanted: int, have: int, size: int) -> NeedMore | Rejected:
         return Rejected("conformance", "review")  # the data set ends without pixels
     if wanted > size:
         return Rejected("truncated", "refuse")
-    if wanted > stream.MAX_HEADER + stream.MAX_VALUE:
+    if wanted > encoding.MAX_HEADER + encoding.MAX_VALUE:
         return Rejected("too_large", "refuse")
     return NeedMore(min(size, max(wanted, 2 * have)))
 
@@ -184,8 +186,11 @@ def _read_meta(data: bytes) -> tuple[int, str, str]:
     while data[pos : pos + 2] == b"\x02\x00":
         if pos > _MAX_META:
             raise TooLargeError
-        start, length = stream.value_at(data, pos, False)
-        if length == stream.UNDEFINED:
+        if data[pos + 4 : pos + 6] in encoding.SHORT_VRS and pos + 8 <= len(data):
+            start, length = pos + 8, data[pos + 6] | data[pos + 7] << 8
+        else:
+            start, length = encoding.value_at(data, pos, False)
+        if length == encoding.UNDEFINED:
             raise MalformedError
         if start + length > len(data):
             raise ShortError(start + length)
@@ -217,21 +222,15 @@ def _layout(tags: list[int], inserts: dict[int, bytes]) -> _Layout | Rejected:
     )
 
 
-def _decide(kept: list[bytes], context: Context, layout: _Layout) -> list[bytes] | Rejected:
-    """What is written, in order and with our own elements in place."""
-    keys: list[bytes | tuple[bytes, bytes, int]] = [*kept]
-    if layout.order is not None:
-        keys = [kept[at] for at in layout.order]
+def _decide(kept: list[bytes], context: Context, layout: _Layout) -> list[bytes | Rejected]:
+    """What is written for every kept element, in order. One that rejects the object is among them."""
+    keys: list[bytes | tuple[bytes, bytes, int]] = (
+        [*kept] if layout.order is None else [kept[at] for at in layout.order]
+    )
     for date, time in layout.pairs:
         da, tm = keys[date], keys[time]
-        assert isinstance(da, bytes)
-        assert isinstance(tm, bytes)
-        keys[date], keys[time] = (da, tm, 0), (da, tm, 1)
-    decided = list(map(context.__getitem__, keys))
-    written = [one for one in decided if isinstance(one, bytes)]
-    if len(written) < len(decided):
-        return next(one for one in decided if isinstance(one, Rejected))
-    return written
+        keys[date], keys[time] = (da, tm, 0), (da, tm, 1)  # type: ignore[assignment]
+    return list(map(context.__getitem__, keys))
 
 
 def _native(size: int, header: Header, shape: tuple[int, ...]) -> tuple[bytes | Span, ...] | Rejected:
@@ -256,12 +255,12 @@ def _fragments(
         fragments.check(found.stream, syntax, rows=shape[0], columns=shape[1])
     except fragments.NotOnlyImageError:
         return Rejected("stream_text", "review")
-    opening = elements.pixel_header(stream.UNDEFINED) + pack("<HHI", 0xFFFE, 0xE000, 0)
+    opening = elements.pixel_header(encoding.UNDEFINED) + pack("<HHI", 0xFFFE, 0xE000, 0)
     return opening, Span(found.start, found.end - found.start), pack("<HHI", 0xFFFE, 0xE0DD, 0)
 
 
 def _result(
-    written: list[bytes], pixels: tuple[bytes | Span, ...], context: Context, layout: _Layout, syntax: str
+    written: list[Any], pixels: tuple[bytes | Span, ...], context: Context, layout: _Layout, syntax: str
 ) -> Deidentified:
     sop_class, sop, study, series = (written[at][8:].rstrip(b"\0") for at in layout.uids)
     for place, block in layout.blocks:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from groundglass.deid import stream
+from groundglass.deid import nesting
 from groundglass.deid.elements import code_item, element, sequence
 from groundglass.deid.standard import Rule, code_meanings
 
@@ -13,9 +13,9 @@ Value = Callable[[Rule, bytes, bytes], "tuple[str, bytes] | None"]
 
 
 def rebuild(rule: Rule, value: bytes, implicit: bool, simple: Value) -> bytes | None:
-    """The whole element `rule.tag`, or None when no item survives. stream's errors for malformed values."""
+    """The whole element `rule.tag`, or None when no item survives. encoding's errors for malformed values."""
     rebuilt = []
-    for item in stream.items(value, implicit):
+    for item in nesting.items(value, implicit):
         content = _code(item) if rule.action == "code" else _item(rule, item, simple)
         if content:
             rebuilt.append(content)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from groundglass.deid import stream
+from groundglass.deid import encoding, nesting, stream
 from groundglass.demo import headers, phantom
 from groundglass.demo.elements import Element, Part10, Writing
 
@@ -27,7 +27,7 @@ def _body(elements: list[Element], writing: Writing) -> tuple[bytes, int]:
     data = Part10(tuple(elements), writing, pixels=b"\1\2").to_bytes()
     start = 132
     while data[start : start + 2] == b"\2\0":
-        start = sum(stream.value_at(data, start, False))
+        start = sum(encoding.value_at(data, start, False))
     return data, start
 
 
@@ -69,7 +69,7 @@ def test_a_walk_ends_at_the_pixels_in_every_encoding(elements: list[Element], un
     assert first == again
     assert data[first.pixels : first.pixels + first.length] == b"\1\2"
     assert first.tags == [element.tag for element in elements if element.tag in TAGS]
-    assert first.tags == [stream.value_of(raw, syntax == IMPLICIT)[0] for raw in first.kept]
+    assert first.tags == [encoding.value_of(raw, syntax == IMPLICIT)[0] for raw in first.kept]
 
 
 def test_identity_inside_sequences_is_seen_at_every_depth_and_encoding() -> None:
@@ -85,10 +85,10 @@ def test_every_shortening_asks_for_more_and_nothing_else() -> None:
     data = headers.ct(headers.exam(1, slices=1, rows=4, columns=4), 0, bytes(32)).to_bytes()
     start = 132
     while data[start : start + 2] == b"\2\0":
-        start = sum(stream.value_at(data, start, False))
+        start = sum(encoding.value_at(data, start, False))
     whole = _walker().walk(data, start)
     for end in range(start, whole.pixels):
-        with pytest.raises(stream.ShortError) as short:
+        with pytest.raises(encoding.ShortError) as short:
             _walker().walk(data[:end], start)
         assert end < short.value.wanted <= len(data)
 
@@ -96,21 +96,21 @@ def test_every_shortening_asks_for_more_and_nothing_else() -> None:
 @settings(max_examples=150, deadline=None)
 @given(st.binary(max_size=300), st.booleans())
 def test_any_bytes_end_in_one_of_three_ways(data: bytes, implicit: bool) -> None:
-    with contextlib.suppress(stream.MalformedError, stream.ShortError, stream.TooLargeError):
+    with contextlib.suppress(encoding.MalformedError, encoding.ShortError, encoding.TooLargeError):
         _walker(implicit=implicit).walk(data, 0)
 
 
 def test_depth_is_limited_without_recursion() -> None:
-    nested = struct.pack("<HH2sHI", 0x0099, 0x1001, b"SQ", 0, stream.UNDEFINED) + struct.pack(
-        "<HHI", 0xFFFE, 0xE000, stream.UNDEFINED
+    nested = struct.pack("<HH2sHI", 0x0099, 0x1001, b"SQ", 0, encoding.UNDEFINED) + struct.pack(
+        "<HHI", 0xFFFE, 0xE000, encoding.UNDEFINED
     )
-    with pytest.raises(stream.TooLargeError):
+    with pytest.raises(encoding.TooLargeError):
         _walker().walk(nested * 5000, 0)
 
 
 def test_a_hundred_thousand_elements_are_the_most() -> None:
     element = struct.pack("<HH2sH", 0x0009, 0x1001, b"SH", 0)
-    with pytest.raises(stream.TooLargeError):
+    with pytest.raises(encoding.TooLargeError):
         _walker().walk(element * 100_001, 0)
 
 
@@ -118,7 +118,7 @@ def test_a_value_longer_than_its_sequence_is_malformed() -> None:
     inner = struct.pack("<HH2sH", 0x0010, 0x0010, b"PN", 900) + b"x" * 900
     item = struct.pack("<HHI", 0xFFFE, 0xE000, 20) + inner
     data = struct.pack("<HH2sHI", 0x0099, 0x1001, b"SQ", 0, 28) + item
-    with pytest.raises(stream.MalformedError):
+    with pytest.raises(encoding.MalformedError):
         _walker().walk(data, 0)
 
 
@@ -137,7 +137,7 @@ def test_items_come_back_as_written() -> None:
         writing = Writing(undefined_lengths=undefined)
         data, start = _body([Element(0x00081140, "SQ", (item, item))], writing)
         raw = _walker().walk(data, start).kept[0]
-        items = stream.items(stream.value_of(raw, False)[2], False)
+        items = nesting.items(encoding.value_of(raw, False)[2], False)
         assert [[(tag, value) for tag, _, value, _ in one] for one in items] == [
             [(0x00080100, b"A1"), (0x00080102, b"DCM ")]
         ] * 2
@@ -151,6 +151,36 @@ def test_real_shapes_walk_the_same_twice() -> None:
             data = dataclasses.replace(file, writing=writing).to_bytes()
             start = 132
             while data[start : start + 2] == b"\2\0":
-                start = sum(stream.value_at(data, start, False))
+                start = sum(encoding.value_at(data, start, False))
             walker = _walker(implicit=writing.syntax == IMPLICIT)
             assert walker.walk(data, start) == walker.walk(data, start)
+
+
+def test_what_was_learned_changes_nothing() -> None:
+    """Runs of elements that stay the same are taken together; a fresh walker gives the same for every header."""
+    files = []
+    for maker in ("ge", "siemens", "canon"):
+        files += list(phantom.series(3, slices=6, rows=8, columns=8, maker=maker))  # type: ignore[arg-type]
+    files = files * 2 + files[::-1] + files[::3]
+    kinds = dict.fromkeys((0x00080018, 0x00181151, 0x00200013, 0x00200032, 0x00081140), stream.KEEP)
+    kinds |= {0x00100010: stream.MARK, 0x00080020: stream.BOTH}
+    learned = stream.Walker(kinds, frozenset({0x00100010}), implicit=False)
+    for data in files:
+        start = _start(data)
+        if data.find(IMPLICIT.encode() + b"\0\2\0") > 0:
+            continue
+        fresh = stream.Walker(kinds, frozenset({0x00100010}), implicit=False)
+        assert learned.walk(data, start) == fresh.walk(data, start)
+    assert learned._runs
+    assert max(len(run.raw) for run in learned._runs.values()) > 200
+    damaged = bytearray(files[0])
+    damaged[files[0].find(b"\x10\0\x10\0PN") + 8] ^= 1
+    fresh = stream.Walker(kinds, frozenset({0x00100010}), implicit=False)
+    assert learned.walk(bytes(damaged), _start(files[0])) == fresh.walk(bytes(damaged), _start(files[0]))
+
+
+def _start(data: bytes) -> int:
+    start = 132
+    while data[start : start + 2] == b"\2\0":
+        start = sum(encoding.value_at(data, start, False))
+    return start
