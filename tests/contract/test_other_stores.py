@@ -17,7 +17,6 @@ from support.archive import Archive
 from support.sending import send
 from support.stack import Stack
 
-
 VARIABLES = {"gateway": "GROUNDGLASS_GATEWAY__DATABASE_URL", "registry": "GROUNDGLASS_DATABASE_URL"}
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from groundglass import config
 from groundglass.cli.options import Data, Json
@@ -24,7 +22,7 @@ def ledger(data: Data = None, as_json: Json = False) -> None:
     if as_json:
         typer.echo(json.dumps(counts))
         return
-    table = Table("sender", *_COLUMNS)
+    width = max(len(name) for name in ("sender", *counts["senders"]))
+    typer.echo("  ".join(["sender".ljust(width), *(name.rjust(11) for name in _COLUMNS)]))
     for sender, account in [*counts["senders"].items(), ("total", counts["total"])]:
-        table.add_row(sender, *(str(account[name]) for name in _COLUMNS))
-    Console().print(table)
+        typer.echo("  ".join([sender.ljust(width), *(str(account[name]).rjust(11) for name in _COLUMNS)]))
