@@ -18,6 +18,7 @@ from groundglass.series.package import read_manifest
 
 _HEAD_BYTES = 64 * 2**10
 _LARGEST_READ = 256 * 2**20
+_GRAVE = ("identity_residue", "burned_in_text")  # named first: the first reason is the one that gateways count
 _PATIENT_ID = 0x00100020
 
 
@@ -48,7 +49,8 @@ def inspect(fd: int, *, accepted: Collection[str]) -> Inspected:
     manifest = read_manifest(fd)
     if any(each.sop_class_uid not in accepted for each in manifest.instances):
         raise RefusedPackageError("sop_class_unknown")
-    if codes := sorted({code for each in manifest.instances for code in _residue(fd, each)}):
+    found = {code for each in manifest.instances for code in _residue(fd, each)}
+    if codes := sorted(found, key=lambda code: (code not in _GRAVE, code)):
         raise RefusedPackageError(*codes)
     if len({_patient_id(_header(fd, each)) for each in manifest.instances}) != 1:
         raise RefusedPackageError("wrong_subject")
