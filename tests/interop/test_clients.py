@@ -79,5 +79,5 @@ def test_dicomweb_client_searches_and_retrieves(stack: Stack) -> None:
     assert {data_set.PixelData for data_set in data_sets} == {file.pixels for file in files}
     sop_instance_uid = instances[0]["00080018"]["Value"][0]
     (frame,) = web.retrieve_instance_frames(series.study_uid, series.uid, sop_instance_uid, [1])
-    assert frame in {file.pixels for file in files}
+    assert bytes(frame) in {file.pixels for file in files}
     assert len(web.retrieve_series_metadata(series.study_uid, series.uid)) == 5
