@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 
@@ -25,22 +26,31 @@ def sync_folder(path: Path) -> None:
 
 
 def write_secret(path: Path, secret: bytes) -> None:
-    """Write a secret durably, whole or not at all."""
-    private_folder(path.parent)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        file.write(secret)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
-    sync_folder(path.parent)
+    """Write a secret durably, whole or not at all, in place of an older one."""
+    with _finished(path, secret) as temporary:
+        temporary.rename(path)
 
 
 def read_or_make(path: Path, make: Callable[[], bytes]) -> bytes:
-    """Return the secret of a file, made by `make` the first time."""
+    """Return the secret of a file, made by `make` the first time; of two that make it at once the first one stays."""
+    if not path.exists():
+        with _finished(path, make()) as temporary, contextlib.suppress(FileExistsError):
+            os.link(temporary, path)
+    return path.read_bytes()
+
+
+@contextlib.contextmanager
+def _finished(path: Path, secret: bytes) -> Iterator[Path]:
+    """Yield a synced file beside `path`; afterwards it is gone and the folder is synced."""
+    private_folder(path.parent)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        write_secret(path, make())
-        return path.read_bytes()
+        with os.fdopen(fd, "wb") as file:
+            file.write(secret)
+            file.flush()
+            os.fsync(file.fileno())
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
+        sync_folder(path.parent)

@@ -16,6 +16,7 @@ from groundglass.core.database import lent
 from groundglass.core.failpoint import failpoint
 from groundglass.core.jobs import Context, Later
 from groundglass.deid import profile
+from groundglass.deid.reasons import REASONS
 from groundglass.errors import NoRoomError, UnavailableError, UsageError
 from groundglass.gateway import items, ledger, quarantine, sweep
 from groundglass.gateway.judgement import Held
@@ -141,7 +142,8 @@ def _hold_back(connection: psycopg.Connection, settings: Settings, work: Work, v
     with items.segments(settings.gateway_dir / "spool") as spool:
         judgement = judge_intake(connection, settings, work, spool)
         connection.commit()
-        refused = tuple(Held(one.item, verdict.code, "refuse") for one in judgement.clean)
+        code = verdict.code if verdict.code in REASONS else "refused_by_registry"  # a newer registry has newer words
+        refused = tuple(Held(one.item, code, "refuse") for one in judgement.clean)
         quarantine.keep(settings.gateway_dir / "quarantine", refused, spool)
     return refused
 

@@ -145,7 +145,7 @@ def _checked(sha256: str) -> str:
 
 
 def _may_see(account: Account, found: inbox.Status) -> bool:
-    return found.account == account.name
+    return found.account == account.name or (account.centre is not None and found.centre == account.centre)
 
 
 def _offer(request: Request, sha256: str, account: Account) -> inbox.Offer:
