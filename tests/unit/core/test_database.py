@@ -160,3 +160,24 @@ def test_a_database_that_is_away_is_named_without_its_password(tmp_path: Path) -
         database.connect(settings, "registry")
     assert "secret" not in str(caught.value)
     shutil.rmtree(tmp_path)
+
+
+def test_a_lent_connection_is_the_same_again_and_another_while_it_is_lent(settings: config.Settings) -> None:
+    with database.lent(settings, "gateway") as first:
+        first.execute("INSERT INTO segment (id) VALUES (1)")
+        with database.lent(settings, "gateway") as second:
+            assert second is not first
+    assert second.closed or first.closed  # one is kept
+    with database.lent(settings, "gateway") as again:
+        assert again in (first, second)
+        assert again.execute("SELECT count(*) FROM segment").fetchone() == (0,)  # not committed, so undone
+
+
+def test_a_lent_connection_that_the_server_ended_is_opened_again(settings: config.Settings) -> None:
+    with database.lent(settings, "gateway") as first:
+        pid = first.info.backend_pid
+    with psycopg.connect(settings.gateway.database_url or "", autocommit=True) as other:
+        other.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
+    with database.lent(settings, "gateway") as again:
+        assert again is not first
+        assert again.execute("SELECT 1").fetchone() == (1,)
