@@ -47,6 +47,10 @@ class Maker:
 
 
 def _ge(at: Slice) -> tuple[Element, ...]:
+    return (*_ge_acquisition(at), *_ge_image(at))
+
+
+def _ge_acquisition(at: Slice) -> tuple[Element, ...]:
     return rows(
         (0x00090010, "LO", "GEMS_IDEN_01"),
         (0x00091001, "LO", "CT_LIGHTSPEED"),
@@ -80,6 +84,11 @@ def _ge(at: Slice) -> tuple[Element, ...]:
         (0x00211092, "FL", (0.0,)),
         (0x00230010, "LO", "GEMS_STDY_01"),
         (0x00231070, "FD", (at.seconds,)),
+    )
+
+
+def _ge_image(at: Slice) -> tuple[Element, ...]:
+    return rows(
         (0x00270010, "LO", "GEMS_IMAG_01"),
         (0x00271010, "SS", (0,)),
         (0x0027101C, "SL", (at.milliampere,)),

@@ -172,3 +172,20 @@ def test_the_database_away_for_a_while(settings: Settings, spool: Spool, tmp_pat
     made.stop()
     thread.join(10)
     assert not thread.is_alive()
+
+
+def test_the_gateway_forgets_the_last_segment_too(
+    settings: Settings, spool: Spool, intake: Intake, gateway_db: psycopg.Connection
+) -> None:
+    first = put(spool, A)
+    intake.on_record(first)
+    until(lambda: count(gateway_db, "SELECT count(*) FROM intake") == 1)
+    gateway_db.execute("UPDATE intake_part SET offsets = NULL, lengths = NULL")
+    gateway_db.execute("INSERT INTO outcome SELECT id, 'CT1', 'archived', '', 1 FROM intake")
+    gateway_db.commit()
+    spool.roll()  # what the receiver does when nobody comes
+    sweep.remove_segments(gateway_db, settings)
+    assert not segment_path(settings.gateway_dir / "spool", first.segment).exists()
+    intake.on_record(put(spool, B))
+    until(lambda: count(gateway_db, "SELECT count(*) FROM intake_part") == 2)
+    assert ledger.ledger(settings)["total"]["received"] == 2
