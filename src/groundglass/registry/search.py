@@ -45,7 +45,7 @@ class OneOf:
 
 @dataclass(frozen=True, slots=True)
 class Like:
-    """The column matches a pattern of LIKE, whatever the case."""
+    """The column matches a pattern of LIKE, whatever the case but for patient_id."""
 
     column: Column
     pattern: str
@@ -142,7 +142,7 @@ def _where(scope: Scope, conditions: Sequence[Condition]) -> tuple[sql.Composabl
 
 def _condition(condition: Condition) -> tuple[sql.Composable, list[Any]]:
     of_series = condition.column in _OF_SERIES
-    column = sql.Identifier("r" if of_series else "s", condition.column)
+    column: sql.Composable = sql.Identifier("r" if of_series else "s", condition.column)
     match condition:
         case OneOf("modalities", values):
             return sql.SQL("{} && %s::text[]").format(column), [list(values)]
@@ -150,9 +150,13 @@ def _condition(condition: Condition) -> tuple[sql.Composable, list[Any]]:
             return sql.SQL("{} = %s").format(column), [value]
         case OneOf(_, values):
             return sql.SQL("{} = ANY(%s)").format(column), [list(values)]
+        case Like("patient_id", pattern):  # pseudonyms have one case, and LIKE finds a beginning by the index
+            return sql.SQL("{} LIKE %s").format(column), [pattern]
         case Like(_, pattern):
             return sql.SQL("{} ILIKE %s").format(column), [pattern]
-        case Between(_, first, last):
+        case Between(name, first, last):
+            if name == "study_time":
+                column = sql.SQL('{} COLLATE "C"').format(column)
             bounds = [(" >= %s", first), (" <= %s", last)]
             given = [(text, value) for text, value in bounds if value is not None]
             parts = [sql.SQL("{}" + text).format(column) for text, _ in given]

@@ -14,6 +14,8 @@ from groundglass.core import database
 from groundglass.core.objects import open_objects
 from groundglass.web import dicomweb, pages
 from groundglass.web.api import inbox, series
+from groundglass.web.dicomweb import packages
+from groundglass.web.dicomweb.reads import Reads
 
 _POOL_SIZE: Final = 8
 
@@ -24,7 +26,8 @@ def create_app(settings: Settings) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.pool = database.pool(settings, "registry", size=_POOL_SIZE)
-        app.state.objects = open_objects(settings)
+        packages.prepare(app, open_objects(settings))
+        app.state.reads = Reads()
         inbox.clear_incoming(settings)
         try:
             yield

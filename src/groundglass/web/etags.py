@@ -10,6 +10,9 @@ from starlette.responses import Response
 
 from groundglass.errors import GroundglassError
 
+_GZIP: Final = re.compile(
+    r"(?:^|,)\s*(?:x-)?(?:gzip|\*)\s*(?:;\s*q=([0-9.]{1,5})\s*)?(?=,|$)", re.ASCII | re.IGNORECASE
+)
 _RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 
 
@@ -26,6 +29,12 @@ def cached(request: Request, tag: str) -> Response | None:
     if f'"{tag}"' in known or known == ["*"]:
         return Response(status_code=304, headers={"ETag": f'"{tag}"'})
     return None
+
+
+def accepts_gzip(request: Request) -> bool:
+    """Whether the client takes a body in gzip (RFC 9110 12.5.3)."""
+    found = _GZIP.search(request.headers.get("accept-encoding", "")[:1024])
+    return found is not None and (found[1] or "1").strip("0.") != ""
 
 
 def byte_range(request: Request, tag: str, size: int) -> tuple[int, int] | None:

@@ -9,11 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from groundglass.core.accounts import Account
-from groundglass.registry import search
 from groundglass.registry.search import OneOf
 from groundglass.ui import access
 from groundglass.web.dicomweb import packages
-from groundglass.web.dicomweb.scope import absent, checked_uid, record_read, scope_of
+from groundglass.web.dicomweb.scope import checked_uid, granted
 from groundglass.web.etags import byte_range, cached
 
 router = APIRouter(prefix="/api/v1/series", tags=["series"])
@@ -23,12 +22,7 @@ router = APIRouter(prefix="/api/v1/series", tags=["series"])
 @router.head("/{uid}/package", include_in_schema=False)
 def package(request: Request, uid: str, account: Annotated[Account, Depends(access.signed_in("curator"))]) -> Response:
     """Give the current package; its ETag is its SHA-256, and one range may be asked for."""
-    with access.pool(request).connection() as conn:
-        found = search.series(conn, scope_of(account), [OneOf("series_instance_uid", (checked_uid(uid),))], limit=1)
-        if not found:
-            raise absent(account)
-        record_read(request, conn, account, found)
-    (series,) = found
+    (series,) = granted(request, account, [OneOf("series_instance_uid", (checked_uid(uid),))])
     tag = series.package_sha256.hex()
     if (answer := cached(request, tag)) is not None:
         return answer

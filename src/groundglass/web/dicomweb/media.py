@@ -1,21 +1,21 @@
-"""What a WADO-RS client accepts, and how bytes are put into multipart/related (PS3.18 8.6, 8.7; RFC 2387)."""
+"""What a DICOMweb client accepts (PS3.18 8.3.3, 8.7.3; RFC 9110 12.5.1), and which of our offers fits it best."""
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from email.message import Message
 from typing import Final
 
 from starlette.requests import Request
-from starlette.responses import StreamingResponse
 
 from groundglass.errors import GroundglassError
 
 DICOM: Final = "application/dicom"
+JSON: Final = "application/dicom+json"
 OCTETS: Final = "application/octet-stream"
-EXPLICIT_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1"
+_EXPLICIT_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1"
+_LONGEST_HEADER: Final = 4096
 # PS3.18 table 8.7.3-5: how a frame in its stored syntax is named
 _FRAME_TYPES: Final = {
     "1.2.840.10008.1.2.4.50": "image/jpeg",
@@ -31,113 +31,93 @@ _FRAME_TYPES: Final = {
     "1.2.840.10008.1.2.4.203": "image/jphc",
     "1.2.840.10008.1.2.5": "image/dicom-rle",
 }
+_PARAMETER: Final = re.compile(r';\s*([A-Za-z-]+)\s*=\s*(?:"([^"]*)"|([^\s;,"]*))')
+_ELEMENT: Final = re.compile(r'(?:[^,"]|"[^"]*"?)+')
 
 
 class NotAcceptableError(GroundglassError):
-    """The client accepts only what we would have to transcode to."""
+    """The client accepts only what we would have to transcode to, or a type that we do not make."""
 
     http_status = 406
     slug = "not-acceptable"
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
-    """One media range of Accept: the type inside multipart/related, and the transfer syntax asked for."""
+class Accepted:
+    """One media range of Accept. `type` is that of the parts where `multipart`; `transfer_syntax` "" when not told."""
 
-    multipart: bool
     type: str
+    multipart: bool
     transfer_syntax: str
+    quality: float
+
+    def fits(self, offer: str) -> bool:
+        """Whether the type covers an offer."""
+        return self.type in (offer, "", "*/*") or (self.type.endswith("/*") and offer.startswith(self.type[:-1]))
+
+    @property
+    def alone(self) -> bool:
+        """Whether one object by itself is asked for, by a type and not by a wildcard."""
+        return not self.multipart and "*" not in self.type
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One body part: its media type, where it is, how long it is, and its bytes."""
-
-    content_type: str
-    location: str
-    length: int
-    content: Iterable[bytes]
+def frame_types(transfer_syntax_uid: str) -> tuple[str, ...]:
+    """Return the media types under which a frame in this syntax is offered, the telling one first."""
+    own = _FRAME_TYPES.get(transfer_syntax_uid)
+    return (own, OCTETS) if own else (OCTETS,)
 
 
-def frame_type(transfer_syntax_uid: str) -> str:
-    """Return the media type of a frame in this syntax."""
-    return _FRAME_TYPES.get(transfer_syntax_uid, OCTETS)
+def choose(request: Request, offers: Iterable[str], transfer_syntaxes: Iterable[str]) -> tuple[str, Accepted]:
+    """Return the offer that the client likes best, and the range that it fits.
 
-
-def accepted(request: Request) -> list[Range]:
-    """Return the media ranges that the client accepts; without a header it accepts anything."""
-    given = request.query_params.get("accept") or request.headers.get("accept") or "*/*"
-    return [_range(one) for one in _split(given)]
-
-
-def must_accept(request: Request, types: Iterable[str], transfer_syntax_uid: str) -> None:
-    """Raise NotAcceptableError unless one of our types, in the stored transfer syntax, is accepted."""
-    ours = set(types)
+    Whoever names no transfer syntax may have the stored one where the bytes tell it themselves: a DICOM file, an image.
+    As application/octet-stream it would take compressed bytes for pixels, and must ask. Raises NotAcceptableError.
+    """
+    stored = set(transfer_syntaxes)
+    types = tuple(offers)
     for one in accepted(request):
-        fits = one.type in ours or one.type in ("*/*", "") or (one.type.endswith("/*") and one.type[:-1] in _tops(ours))
-        if fits and one.transfer_syntax in ("*", "", transfer_syntax_uid):
+        for offer in types:
+            if one.fits(offer) and _syntax_fits(one.transfer_syntax, offer, stored):
+                return offer, one
+    raise NotAcceptableError("nothing is transcoded here: accept the stored form by transfer-syntax=*")
+
+
+def must_accept_json(request: Request) -> None:
+    """Raise NotAcceptableError when the client takes no DICOM JSON (XML is not made)."""
+    for one in accepted(request):
+        if one.fits(JSON) or one.fits("application/json"):
             return
-    raise NotAcceptableError("the object is stored in another transfer syntax or type: accept transfer-syntax=*")
+    raise NotAcceptableError("search results and metadata are application/dicom+json")
 
 
-def wants_single(request: Request) -> bool:
-    """Whether the first thing the client names is application/dicom by itself."""
-    first = accepted(request)[0]
-    return not first.multipart and first.type == DICOM
+def accepted(request: Request) -> list[Accepted]:
+    """Return the media ranges that the client accepts, best first; without a header it accepts anything."""
+    given = request.query_params.get("accept") or ",".join(request.headers.getlist("accept"))
+    found = [_range(one) for one in _ELEMENT.findall(given[:_LONGEST_HEADER]) if one.strip()]
+    if not found:
+        return [Accepted("*/*", False, "", 1.0)]
+    return sorted((one for one in found if one.quality > 0), key=lambda one: -one.quality)
 
 
-def multipart(parts: list[Part], *, inner: str, body: bool = True) -> StreamingResponse:
-    """Answer with parts, streamed; the length is known before."""
-    boundary = secrets.token_hex(16)
-    heads = [_head(part, boundary) for part in parts]
-    end = f"\r\n--{boundary}--\r\n".encode()
-    length = sum(len(head) + part.length for head, part in zip(heads, parts, strict=True)) + len(end)
-    headers = {"Content-Length": str(length), "X-Content-Type-Options": "nosniff"}
-    content = _stream(heads, parts, end) if body else iter(())
-    media_type = f'multipart/related; type="{inner}"; boundary={boundary}'
-    return StreamingResponse(content, headers=headers, media_type=media_type)
+def _syntax_fits(asked: str, offer: str, stored: set[str]) -> bool:
+    if asked == "*":
+        return True
+    if not asked:
+        return offer != OCTETS or stored == {_EXPLICIT_LITTLE_ENDIAN}
+    return stored == {asked}
 
 
-def _head(part: Part, boundary: str) -> bytes:
-    return (
-        f"\r\n--{boundary}\r\nContent-Type: {part.content_type}\r\nContent-Location: {part.location}\r\n"
-        f"Content-Length: {part.length}\r\n\r\n"
-    ).encode()
-
-
-def _stream(heads: list[bytes], parts: list[Part], end: bytes) -> Iterator[bytes]:
-    waiting = b""  # small pieces go with the next large one: each piece is a step of the event loop
-    for head, part in zip(heads, parts, strict=True):
-        waiting += head
-        for block in part.content:
-            yield waiting + block if waiting else block
-            waiting = b""
-    yield waiting + end
-
-
-def _split(header: str) -> list[str]:
-    """Split at commas outside of quotes."""
-    found, quoted = [""], False
-    for character in header[:4096]:
-        if character == '"':
-            quoted = not quoted
-        if character == "," and not quoted:
-            found.append("")
-        else:
-            found[-1] += character
-    return [one.strip() for one in found if one.strip()] or ["*/*"]
-
-
-def _range(text: str) -> Range:
-    message = Message()
-    message["content-type"] = text.replace("\r", " ").replace("\n", " ")
-    # Message takes `*/*` for text/plain
+def _range(text: str) -> Accepted:
     bare = text.partition(";")[0].strip().lower()
-    syntax = str(message.get_param("transfer-syntax", "") or "")
-    if bare == "multipart/related":
-        return Range(True, str(message.get_param("type", "") or "").lower(), syntax)
-    return Range(False, bare, syntax)
+    parameters = {name.lower(): quoted or plain for name, quoted, plain in _PARAMETER.findall(text)}
+    multipart = bare == "multipart/related"
+    return Accepted(
+        parameters.get("type", "").strip().lower() if multipart else bare,
+        multipart,
+        parameters.get("transfer-syntax", ""),
+        _quality(parameters.get("q", "1")),
+    )
 
 
-def _tops(types: Iterable[str]) -> set[str]:
-    return {one.partition("/")[0] + "/" for one in types}
+def _quality(text: str) -> float:
+    return float(text) if re.fullmatch(r"[01](\.[0-9]{0,3})?", text) else 1.0

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from itertools import islice
+from typing import Final
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -16,12 +16,12 @@ from groundglass.registry import search
 from groundglass.registry.search import OneOf, Series
 from groundglass.series.manifest import Instance
 from groundglass.ui import access
-from groundglass.web.dicomweb import answers, packages
-from groundglass.web.dicomweb.query import LONGEST_LIST, Level, Query, parse
+from groundglass.web.dicomweb import answers, media, packages, reads
+from groundglass.web.dicomweb.answers import Attributes
+from groundglass.web.dicomweb.query import Level, Query, parse
 from groundglass.web.dicomweb.scope import Viewer, checked_uid, scope_of
 
 router = APIRouter()
-MEDIA_TYPE: Final = "application/dicom+json"
 _MOST_SERIES: Final = 2000  # of one search for instances
 
 
@@ -29,14 +29,15 @@ _MOST_SERIES: Final = 2000  # of one search for instances
 def studies(request: Request, account: Viewer) -> Response:
     """Search for studies."""
     query = _query(request, "study")
+    found = []
     with access.pool(request).connection() as conn:
-        found = (
-            []
-            if query.nothing
-            else search.studies(conn, scope_of(account), query.conditions, limit=query.limit + 1, offset=query.offset)
-        )
+        reads.of_index(request, conn, account)
+        if not query.nothing:
+            found = search.studies(
+                conn, scope_of(account), query.conditions, limit=query.limit + 1, offset=query.offset
+            )
     base = _base(request)
-    return _answer([answers.study(one, base) for one in found[: query.limit]], query, more=len(found) > query.limit)
+    return _answer((answers.study(one, base) for one in found), query)
 
 
 @router.get("/series")
@@ -74,7 +75,8 @@ def instances(request: Request, study: str, series: str, account: Viewer) -> Res
 
 
 def _query(request: Request, level: Level, *, study: str | None = None, series: str | None = None) -> Query:
-    parameters = list(request.query_params.multi_items())
+    media.must_accept_json(request)
+    parameters = [(name, value) for name, value in request.query_params.multi_items() if name != "accept"]
     if study is not None:
         parameters.append(("StudyInstanceUID", checked_uid(study)))
     if series is not None:
@@ -86,37 +88,41 @@ def _series(request: Request, account: Account, study: str | None) -> Response:
     query = _query(request, "series", study=study)
     found = _matching(request, account, query, limit=query.limit + 1, offset=query.offset)
     base = _base(request)
-    shown = [answers.series(one, base, with_study=study is None) for one in found[: query.limit]]
-    return _answer(shown, query, more=len(found) > query.limit)
+    return _answer((answers.series(one, base, with_study=study is None) for one in found), query)
 
 
 def _matching(request: Request, account: Account, query: Query, *, limit: int, offset: int = 0) -> list[Series]:
-    if query.nothing:
-        return []
     with access.pool(request).connection() as conn:
+        reads.of_index(request, conn, account)
+        if query.nothing:
+            return []
         return search.series(conn, scope_of(account), query.conditions, limit=limit, offset=offset)
 
 
 def _instances(request: Request, account: Account, query: Query) -> Response:
-    base, skipped = _base(request), 0
-    shown: list[answers.Attributes] = []
-    for series in _matching(request, account, query, limit=_MOST_SERIES):
-        wanted = [(n, one) for n, one in _ordered(request, series) if _accepted(one, query)]
-        extra = packages.headers(request, series) if query.include and wanted else []
-        for rank, one in wanted:
-            if skipped < query.offset:
-                skipped += 1
-            elif len(shown) > query.limit:
-                break
-            else:
-                shown.append(_with_fields(answers.instance(one, series, base), extra[rank] if extra else {}, query))
-    return _answer(shown[: query.limit], query, more=len(shown) > query.limit)
+    found = _matching(request, account, query, limit=_MOST_SERIES)
+    return _answer(_shown(request, found, query), query)
 
 
-def _ordered(request: Request, series: Series) -> Iterator[tuple[int, Instance]]:
-    """Yield the instances by their number, each with its rank in the manifest."""
-    numbered = enumerate(packages.manifest(request, series).instances)
-    yield from sorted(numbered, key=lambda pair: (pair[1].instance_number or 0, pair[0]))
+def _shown(request: Request, found: Iterable[Series], query: Query) -> Iterator[Attributes]:
+    """Yield the matching instances from the offset on; the packages of series before it are not read."""
+    base, to_skip = _base(request), query.offset
+    for series in found:
+        if not query.instance and to_skip >= series.instances:
+            to_skip -= series.instances
+            continue
+        wanted = [(rank, one) for rank, one in _ordered(request, series) if _accepted(one, query)]
+        headers = packages.headers(request, series) if query.include and len(wanted) > to_skip else []
+        for rank, one in wanted[to_skip:]:
+            shown = answers.instance(one, series, base)
+            yield answers.with_fields(shown, headers[rank], query.include) if headers else shown
+        to_skip = max(0, to_skip - len(wanted))
+
+
+def _ordered(request: Request, series: Series) -> list[tuple[int, Instance]]:
+    """Return the instances by their number, each with its rank in the manifest."""
+    numbered = enumerate(packages.contents(request, series).instances)
+    return sorted(numbered, key=lambda pair: (pair[1].instance_number or 0, pair[0]))
 
 
 def _accepted(one: Instance, query: Query) -> bool:
@@ -125,13 +131,7 @@ def _accepted(one: Instance, query: Query) -> bool:
         "00080018": one.sop_instance_uid,
         "00200013": str(one.instance_number),
     }
-    return all(accepted in (("",), ("*",)) or values[tag] in accepted for tag, accepted in query.instance.items())
-
-
-def _with_fields(shown: answers.Attributes, header: dict[str, Any], query: Query) -> answers.Attributes:
-    if "all" in query.include:
-        return {**header, **shown}
-    return shown | {tag: header[tag] for tag in query.include if tag in header}
+    return all(values[tag] in accepted for tag, accepted in query.instance.items())
 
 
 def _base(request: Request) -> str:
@@ -140,10 +140,12 @@ def _base(request: Request) -> str:
     return (settings.web.public_url or str(request.base_url)).rstrip("/") + "/dicom-web"
 
 
-def _answer(shown: Iterable[answers.Attributes], query: Query, *, more: bool) -> Response:
+def _answer(found: Iterable[Attributes], query: Query) -> Response:
+    """Answer with as many results as the limit allows, and tell when there are more."""
+    results = iter(found)
+    body = answers.body(islice(results, query.limit))
     warnings = list(query.warnings)
-    if more and query.limit == LONGEST_LIST:
-        warnings.append("there are more results: ask with offset")
+    if next(results, None) is not None:
+        warnings.append("There are additional results that can be requested")
     headers = {"Warning": ", ".join(f'299 groundglass "{text}"' for text in warnings)} if warnings else {}
-    body = json.dumps(list(shown), separators=(",", ":"))
-    return Response(body, media_type=MEDIA_TYPE, headers=headers)
+    return Response(body, media_type=media.JSON, headers=headers)

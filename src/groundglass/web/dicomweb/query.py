@@ -20,7 +20,6 @@ _STUDY: Final[tuple[tuple[str, str, Column], ...]] = (
     ("StudyTime", "00080030", "study_time"),
     ("ModalitiesInStudy", "00080061", "modalities"),
     ("StudyDescription", "00081030", "study_description"),
-    ("PatientName", "00100010", "patient_id"),  # the same pseudonym in both
     ("PatientID", "00100020", "patient_id"),
     ("PatientSex", "00100040", "patient_sex"),
     ("StudyInstanceUID", "0020000D", "study_instance_uid"),
@@ -37,10 +36,12 @@ _INSTANCE: Final = (
     ("SOPInstanceUID", "00080018"),
     ("InstanceNumber", "00200013"),
 )
-_ALWAYS_EMPTY: Final = {"AccessionNumber": "00080050", "StudyID": "00200010", "ReferringPhysicianName": "00080090"}
+_ALWAYS_EMPTY: Final = {"AccessionNumber": "00080050", "StudyID": "00200010"}
+# Nobody is looked for by name or birth date here: the value would be an identity, and it would stand in an address.
+_NEVER: Final = {"PatientName": "00100010", "PatientBirthDate": "00100030", "ReferringPhysicianName": "00080090"}
 _UID: Final = re.compile(r"[0-9.]{1,64}", re.ASCII)
 _TAG: Final = re.compile(r"[0-9A-Fa-f]{8}", re.ASCII)
-_KEYWORD: Final = re.compile(r"[A-Za-z0-9.]{1,128}", re.ASCII)
+_NAME: Final = re.compile(r"[A-Za-z0-9.]{1,128}", re.ASCII)
 _TIME: Final = re.compile(r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?", re.ASCII)
 
 
@@ -50,7 +51,7 @@ class Query:
 
     conditions: tuple[Condition, ...]
     instance: dict[str, tuple[str, ...]]  # tag of the instance level -> accepted values
-    include: tuple[str, ...]
+    include: tuple[str, ...]  # tags, or `all`
     limit: int
     offset: int
     nothing: bool
@@ -85,6 +86,7 @@ class _Reader:
         self._columns = {name: column for keyword, tag, column in known for name in (keyword, tag)}
         self._instance = {n: tag for k, tag in _INSTANCE for n in (k, tag)} if level == "instance" else {}
         self._empty = {*_ALWAYS_EMPTY, *_ALWAYS_EMPTY.values()}
+        self._never = {*_NEVER, *_NEVER.values()}
 
     def take(self, name: str, value: str) -> None:
         """Take note of one parameter."""
@@ -97,15 +99,22 @@ class _Reader:
             if value == "true":
                 self.warnings.append("fuzzymatching is not supported: only literal matching was done")
         elif name == "includefield":
-            self.include += [_field(one) for one in value.split(",")]
+            self.include += [_field(one) for one in value.split(",") if one]
+        elif canonical in self._never and value.strip("*"):
+            raise UsageError("nobody is looked for by name or birth date here")
         elif canonical in self._columns:
             self._match(self._columns[canonical], value)
         elif canonical in self._instance:
-            self.instance[self._instance[canonical]] = tuple(re.split(r"[,\\]", value))
+            self._match_instance(self._instance[canonical], value)
         elif canonical in self._empty:
             self.nothing = self.nothing or bool(value.strip("*"))
-        else:
+        elif canonical not in self._never:
             raise UsageError("the search names an attribute that cannot be searched for at this level")
+
+    def _match_instance(self, tag: str, value: str) -> None:
+        if not value or value == "*":
+            return  # universal matching
+        self.instance[tag] = _uids(value) if tag != "00200013" else (str(_number(value)),)
 
     def _match(self, column: Column, value: str) -> None:
         if not value or value == "*":
@@ -121,7 +130,7 @@ class _Reader:
         elif column == "series_number":
             self.conditions.append(OneOf(column, (_number(value),)))
         elif column == "modalities":
-            self.conditions.append(OneOf(column, tuple(value.upper().split("\\"))))
+            self.conditions.append(OneOf(column, tuple(re.split(r"[,\\]", value.upper()))))
         elif set(value) & {"*", "?"}:
             escaped = re.sub(r"([\\%_])", r"\\\1", value)
             self.conditions.append(Like(column, escaped.replace("*", "%").replace("?", "_")))
@@ -136,9 +145,15 @@ def _number(value: str) -> int:
 
 
 def _field(name: str) -> str:
-    if not _KEYWORD.fullmatch(name):
+    """Return the tag of an attribute, or `all`. One that is unknown is no fault: it is in no answer."""
+    if not _NAME.fullmatch(name):
         raise UsageError("includefield names attributes by keyword or eight hex digits, or is all")
-    return name.upper() if _TAG.fullmatch(name) else name
+    if name == "all" or _TAG.fullmatch(name):
+        return name if name == "all" else name.upper()
+    from pydicom.datadict import tag_for_keyword  # a third of a second, for the few who ask by keyword
+
+    tag = tag_for_keyword(name)
+    return name if tag is None else f"{tag:08X}"
 
 
 def _uids(value: str) -> tuple[str, ...]:

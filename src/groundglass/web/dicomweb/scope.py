@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import re
-import time
 from typing import Annotated, Any, Final
 
 import psycopg
 from fastapi import Depends
 from starlette.requests import Request
 
-from groundglass.core import audit
 from groundglass.core.accounts import Account
-from groundglass.errors import NotAllowedError, NotFoundError, UsageError
+from groundglass.errors import GroundglassError, NotAllowedError, NotFoundError, UsageError
 from groundglass.registry import search
 from groundglass.registry.search import OneOf, Scope, Series
 from groundglass.ui import access
+from groundglass.web.dicomweb import reads
 
 _UID: Final = re.compile(r"[0-9.]{1,64}", re.ASCII)
-_AUDIT_WINDOW_SECONDS: Final = 900
-_REMEMBERED: Final = 10_000
+_MOST_SERIES: Final = 10_000
 
 Viewer = Annotated[Account, Depends(access.signed_in("curator", "contributor", "researcher"))]
 
@@ -32,43 +30,42 @@ def scope_of(account: Account) -> Scope:
 
 
 def checked_uid(value: str) -> str:
-    """Return a UID of a path. Raises UsageError for what is none."""
+    """Return a UID of a path or query. Raises UsageError for what is none."""
     if not _UID.fullmatch(value):
         raise UsageError("a UID is made of up to 64 digits and dots")
     return value
 
 
-def found_series(
-    conn: psycopg.Connection[Any], account: Account, study_uid: str, series_uid: str | None = None
-) -> list[Series]:
-    """Return the series of a study, or the one named, by number.
+def readable(request: Request, account: Account, *uids: str) -> list[Series]:
+    """Return the series of a study, or the one of it that is named, by number, after noting in the audit log that they
+    are read. A third UID, of an instance, is checked for its form only.
 
-    Raises NotAllowedError for what is absent or not theirs, to curators NotFoundError.
+    Raises UsageError, NotAllowedError for what is absent or not theirs, to curators NotFoundError.
     """
-    conditions = [OneOf("study_instance_uid", (checked_uid(study_uid),))]
-    if series_uid is not None:
-        conditions.append(OneOf("series_instance_uid", (checked_uid(series_uid),)))
-    found = search.series(conn, scope_of(account), conditions, limit=10_000)
-    if not found:
-        raise absent(account)
+    checked = [checked_uid(uid) for uid in uids]
+    conditions = [OneOf("study_instance_uid", (checked[0],))]
+    conditions += [OneOf("series_instance_uid", (uid,)) for uid in checked[1:2]]
+    return granted(request, account, conditions)
+
+
+def granted(request: Request, account: Account, conditions: list[OneOf]) -> list[Series]:
+    """Return the series that match, after noting in the audit log that they are read. Raises as `readable`."""
+    with access.pool(request).connection() as conn:
+        found = search.series(conn, scope_of(account), conditions, limit=_MOST_SERIES)
+        if not found:
+            _note_refusal(request, conn, account)
+            raise absent(account)
+        reads.of_series(request, conn, account, found)
     return found
 
 
-def absent(account: Account) -> Exception:
+def absent(account: Account) -> GroundglassError:
     """Return the error for what is not there; only those who see everything may know that."""
     if account.role == "curator":
         return NotFoundError("there is no such object in the registry")
     return NotAllowedError("there is no such object among those that you may see")
 
 
-def record_read(request: Request, conn: psycopg.Connection[Any], account: Account, series: list[Series]) -> None:
-    """Write into the audit log that the account reads these series, once in fifteen minutes for each."""
-    seen: dict[tuple[int, str, int], None] = request.app.state.__dict__.setdefault("reads", {})
-    window = int(time.time()) // _AUDIT_WINDOW_SECONDS
-    for one in series:
-        key = (account.id, one.series_instance_uid, window)
-        if key not in seen:
-            audit.record(conn, by=account.name, action="series.read", target=f"series {one.series_instance_uid}")
-            seen[key] = None
-    while len(seen) > _REMEMBERED:
-        seen.pop(next(iter(seen)))
+def _note_refusal(request: Request, conn: psycopg.Connection[Any], account: Account) -> None:
+    if account.role != "curator":
+        reads.refused(request, conn, account)
