@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
 from psycopg.types.json import Jsonb
 
 from groundglass.client.inbox import Inbox, InboxRefusedError
-from groundglass.client.receipts import Verdict, check_receipt
+from groundglass.client.receipts import ForgedReceiptError, Verdict, check_receipt
 from groundglass.config import Settings
-from groundglass.core import audit, jobs
+from groundglass.core import audit, jobs, logs
 from groundglass.core.database import lent
 from groundglass.core.failpoint import failpoint
 from groundglass.core.jobs import Context, Later
@@ -20,12 +22,24 @@ from groundglass.deid.reasons import REASONS
 from groundglass.errors import NoRoomError, UnavailableError, UsageError
 from groundglass.gateway import items, ledger, quarantine, sweep
 from groundglass.gateway.judgement import Held
-from groundglass.gateway.pipeline import Work, ensure_package, finish, judge_intake, load, package_path
+from groundglass.gateway.pipeline import (
+    Work,
+    defer_send,
+    ensure_package,
+    finish,
+    judge_intake,
+    load,
+    no_room_waits,
+    package_path,
+)
 
 _RETRY_SECONDS = 5.0
 _WAIT_SECONDS = 5
 _SOON_SECONDS = 0.1
-_UNPROCESSABLE = 422
+_NOT_FOUND, _UNPROCESSABLE = 404, 422
+# What a registry says of a package itself. All else is of the way, the token or the hour: to wait is right.
+_OF_THE_PACKAGE = frozenset({400, 409, 413, _UNPROCESSABLE})
+_log = logs.logger("gateway.ferry")
 
 
 def inbox(settings: Settings) -> Inbox:
@@ -44,15 +58,30 @@ def send(context: Context, *, intake_id: int) -> None:
         connection.commit()
         if work.state != "packed" or work.package_sha256 is None:
             return
-        try:
+        with _patient():
             _put(connection, settings, work, work.package_sha256)
-        except (UnavailableError, NoRoomError):
-            raise Later(_RETRY_SECONDS) from None
         failpoint("push-sent")
         jobs.defer(
             connection, "gateway.receipt", queue="receipts", queueing_lock=f"receipt:{intake_id}", intake_id=intake_id
         )
         connection.commit()
+
+
+@contextlib.contextmanager
+def _patient() -> Iterator[None]:
+    """Raise Later for whatever a registry, or a proxy before it, says when it cannot at the moment: no fault of ours.
+
+    What is refused for the package's own sake is raised as it is.
+    """
+    try:
+        yield
+    except (UnavailableError, NoRoomError):
+        raise Later(_RETRY_SECONDS) from None
+    except InboxRefusedError as refused:
+        if refused.status in _OF_THE_PACKAGE:
+            raise
+        _log.event("registry-refuses", status=refused.status)
+        raise Later(_RETRY_SECONDS) from None
 
 
 def _put(connection: psycopg.Connection, settings: Settings, work: Work, sha256: bytes) -> None:
@@ -93,22 +122,33 @@ def receive(context: Context, *, intake_id: int) -> None:
 
 def report(context: Context) -> None:
     """Job `gateway.report`: tell the registry what this gateway counts."""
-    try:
+    with _patient():
         inbox(context.settings).put_ledger(ledger.ledger(context.settings))
-    except UnavailableError:
-        raise Later(_RETRY_SECONDS) from None
 
 
 def _decided(connection: psycopg.Connection, settings: Settings, work: Work, sha256: bytes) -> None:
-    """Fetch the signed receipt and store it. Raises Later while there is none."""
-    try:
-        signed = inbox(settings).receipt(sha256.hex(), wait_seconds=_WAIT_SECONDS)
-    except UnavailableError:
-        raise Later(_RETRY_SECONDS) from None
-    if signed is None:
-        raise Later(_SOON_SECONDS)
-    verdict = check_receipt(signed, settings.gateway.registry_key_file, package_sha256=sha256.hex())
+    """Fetch the signed receipt and store it. Raises Later while there is none that can be believed."""
+    with _patient():
+        try:
+            signed = inbox(settings).receipt(sha256.hex(), wait_seconds=_WAIT_SECONDS)
+            if signed is None:
+                raise Later(_SOON_SECONDS)
+            verdict = check_receipt(signed, settings.gateway.registry_key_file, package_sha256=sha256.hex())
+        except (ForgedReceiptError, ValueError):  # another's answer, or none that the registry gives
+            _log.event("receipt-not-believed", intake=work.id)
+            raise Later(_RETRY_SECONDS) from None
+        except InboxRefusedError as refused:
+            if refused.status == _NOT_FOUND:  # lost, or never there: the package is still here
+                _send_again(connection, work)
+            raise
     _store(connection, settings, work, signed, verdict)
+
+
+def _send_again(connection: psycopg.Connection, work: Work) -> None:
+    """Ask for the package to be sent once more and raise Later."""
+    with connection.transaction():
+        defer_send(connection, work.id)
+    raise Later(_RETRY_SECONDS)
 
 
 def _store(
@@ -144,7 +184,8 @@ def _hold_back(connection: psycopg.Connection, settings: Settings, work: Work, v
         connection.commit()
         code = verdict.code if verdict.code in REASONS else "refused_by_registry"  # a newer registry has newer words
         refused = tuple(Held(one.item, code, "refuse") for one in judgement.clean)
-        quarantine.keep(settings.gateway_dir / "quarantine", refused, spool)
+        with no_room_waits():
+            quarantine.keep(settings.gateway_dir / "quarantine", refused, spool)
     return refused
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import os
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +22,7 @@ from groundglass.core.secretfiles import private_folder
 from groundglass.deid import profile
 from groundglass.deid.engine import Engine, Span
 from groundglass.deid.identifiers import Keys
-from groundglass.errors import GroundglassError
+from groundglass.errors import GroundglassError, NoRoomError
 from groundglass.gateway import items, quarantine, sweep, vault
 from groundglass.gateway.items import Segments
 from groundglass.gateway.judgement import Clean, Judgement, judge
@@ -58,8 +61,9 @@ def process(context: Context, *, intake_id: int) -> None:
         judgement = judge_intake(connection, settings, work, spool)
         connection.commit()  # no transaction stays open during the long part
         failpoint("verify-done")
-        quarantine.keep(settings.gateway_dir / "quarantine", judgement.held, spool)
-        manifest = _pack(settings, judgement, spool) if judgement.clean else None
+        with no_room_waits():
+            quarantine.keep(settings.gateway_dir / "quarantine", judgement.held, spool)
+            manifest = _pack(settings, judgement, spool) if judgement.clean else None
         with connection.transaction():
             if not jobs.effect(connection, "gateway.process", str(intake_id), "1"):
                 return
@@ -68,6 +72,17 @@ def process(context: Context, *, intake_id: int) -> None:
             failpoint("before-commit")
         failpoint("after-commit-before-ack")
         sweep.remove_segments(connection, settings)
+
+
+@contextlib.contextmanager
+def no_room_waits() -> Iterator[None]:
+    """Raise NoRoomError on a full disk: a job waits for room as long as it takes, and is never held for that."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise NoRoomError("the gateway's disk is full") from None
+        raise
 
 
 def judge_intake(connection: psycopg.Connection, settings: Settings, work: Work, spool: Segments) -> Judgement:
@@ -105,7 +120,9 @@ def ensure_package(connection: psycopg.Connection, settings: Settings, work: Wor
         with items.segments(settings.gateway_dir / "spool") as spool:
             judgement = judge_intake(connection, settings, work, spool)
             connection.commit()
-            if bytes.fromhex(_pack(settings, judgement, spool).sha256) != sha256:
+            with no_room_waits():
+                manifest = _pack(settings, judgement, spool)
+            if bytes.fromhex(manifest.sha256) != sha256:
                 raise GroundglassError("the spool does not give the package that was packed from it: see doctor")
     return path
 
@@ -114,9 +131,13 @@ def _pack(settings: Settings, judgement: Judgement, spool: Segments) -> Manifest
     """Write the package to the outbox under its hash. It is not synced: what a power cut takes is made again."""
     outbox = private_folder(settings.gateway_dir / "outbox")
     half = outbox / f".{os.getpid()}.part"
-    with half.open("w+b", buffering=0) as out:
-        manifest = pack((_member(one, spool) for one in judgement.clean), out)
-    half.rename(package_path(settings, bytes.fromhex(manifest.sha256)))
+    try:
+        with half.open("w+b", buffering=0) as out:
+            manifest = pack((_member(one, spool) for one in judgement.clean), out)
+        half.rename(package_path(settings, bytes.fromhex(manifest.sha256)))
+    except BaseException:
+        half.unlink(missing_ok=True)  # half a package would keep a full disk full
+        raise
     failpoint("package-put")
     return manifest
 

@@ -28,11 +28,12 @@ def keep(folder: Path, held: Iterable[Held], spool: Segments) -> None:
             continue
         half = folder / f".{one.item.number}"
         shutil.rmtree(half, ignore_errors=True)
-        private_folder(half)
-        _copy(one, spool, half / "original.dcm")
-        _write(half / "reason.json", _reason(one))
-        sync_folder(half)
-        half.rename(target)
+        try:
+            _fill(half, one, spool)
+            half.rename(target)
+        except BaseException:
+            shutil.rmtree(half, ignore_errors=True)  # half a copy would keep a full disk full
+            raise
         written = True
     if written:
         sync_folder(folder)
@@ -51,6 +52,13 @@ def record(connection: psycopg.Connection, intake_id: int, held: Iterable[Held])
         )
 
 
+def _fill(half: Path, one: Held, spool: Segments) -> None:
+    private_folder(half)
+    _copy(one, spool, half / "original.dcm")
+    _write(half / "reason.json", _reason(one))
+    sync_folder(half)
+
+
 def _reason(one: Held) -> bytes:
     text = {language: reasons.message(one.code, language) for language in ("fr", "en")}
     return json.dumps({"code": one.code, "grade": one.grade, "message": text}, ensure_ascii=False).encode()
@@ -58,17 +66,22 @@ def _reason(one: Held) -> bytes:
 
 def _copy(one: Held, spool: Segments, path: Path) -> None:
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(fd, "wb", buffering=0) as out:
+    with os.fdopen(fd, "wb") as out:  # buffered: unlike a raw file it writes all of a block or fails
         source, at, left = spool.fd(one.item.segment), one.item.offset, one.item.length
-        while left and (block := os.pread(source, min(_BLOCK, left), at)):
+        while left:
+            block = os.pread(source, min(_BLOCK, left), at)
+            if not block:
+                raise EOFError("the spool ends before the instance")
             out.write(block)
             at += len(block)
             left -= len(block)
+        out.flush()
         os.fsync(out.fileno())
 
 
 def _write(path: Path, data: bytes) -> None:
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(fd, "wb", buffering=0) as out:
+    with os.fdopen(fd, "wb") as out:
         out.write(data)
+        out.flush()
         os.fsync(out.fileno())
