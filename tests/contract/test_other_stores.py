@@ -17,6 +17,7 @@ from support.archive import Archive
 from support.sending import send
 from support.stack import Stack
 
+BUCKET = "spine-on-s3"  # moto keeps one memory for all servers of a process
 VARIABLES = {"gateway": "GROUNDGLASS_GATEWAY__DATABASE_URL", "registry": "GROUNDGLASS_DATABASE_URL"}
 
 
@@ -74,16 +75,16 @@ def test_on_s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         endpoint = f"http://{host}:{port}"
         keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
         s3 = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", **keys)
-        s3.create_bucket(Bucket="registry")
+        s3.create_bucket(Bucket=BUCKET)
         settings = {
-            "GROUNDGLASS_OBJECTS_URL": "s3://registry/archive",
+            "GROUNDGLASS_OBJECTS_URL": f"s3://{BUCKET}/archive",
             "GROUNDGLASS_OBJECTS__ENDPOINT": endpoint,
             "GROUNDGLASS_OBJECTS__ACCESS_KEY_ID": "test",
             "GROUNDGLASS_OBJECTS__SECRET_ACCESS_KEY": "test",
         }
         with Stack(tmp_path, settings) as stack:
             must_work(stack)
-        listed = s3.list_objects_v2(Bucket="registry")["Contents"]
+        listed = s3.list_objects_v2(Bucket=BUCKET)["Contents"]
         assert sorted(one["Key"].rsplit(".", 1)[-1] for one in listed) == ["gz", "json", "zip"]
         assert not list((tmp_path / "data" / "registry").glob("objects/**/*.zip"))
     finally:

