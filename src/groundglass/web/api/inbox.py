@@ -8,6 +8,7 @@ import errno
 import hashlib
 import re
 import secrets
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Final
@@ -15,8 +16,8 @@ from typing import Annotated, Any, BinaryIO, Final
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Query
 from psycopg.types.json import Jsonb
-from pydantic import BaseModel, ConfigDict, Field
-from starlette.requests import Request
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from groundglass.config import Settings
@@ -38,6 +39,7 @@ Gateway = Annotated[Account, Depends(_gateway)]
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _BLOCK: Final = 1 << 20
+_LONGEST_LEDGER: Final = 1 << 20
 _LONGEST_WAIT_SECONDS: Final = 20
 _POLL_SECONDS: Final = 0.05
 _SLOWEST_POLL_SECONDS: Final = 0.5
@@ -71,6 +73,8 @@ async def put(request: Request, sha256: str, account: Gateway) -> Response:
     try:
         await _arrive(request, offer, path)
         await to_thread.run_sync(_receive, request, offer, path)
+    except ClientDisconnect:
+        return Response(status_code=400)  # to nobody; what came so far goes away
     finally:
         with contextlib.suppress(FileNotFoundError):
             path.unlink()
@@ -102,18 +106,21 @@ def key(request: Request, account: Gateway) -> Response:  # noqa: ARG001
     return JSONResponse({"algorithm": "Ed25519", "key": receipts.public_key(request.app.state.settings).hex()})
 
 
+Count = Annotated[int, Field(ge=0, le=2**53, strict=True)]
+
+
 class Counts(BaseModel):
     """One account of a ledger, in instances."""
 
     model_config = ConfigDict(extra="forbid")
 
-    received: int = Field(ge=0)
-    archived: int = Field(ge=0)
-    quarantined: int = Field(ge=0)
-    duplicates: int = Field(ge=0)
-    pending: int = Field(ge=0)
-    withdrawn: int = Field(ge=0)
-    reasons: dict[Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,40}$")], Annotated[int, Field(ge=0)]]
+    received: Count
+    archived: Count
+    quarantined: Count
+    duplicates: Count
+    pending: Count
+    withdrawn: Count
+    reasons: dict[Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,40}$")], Count]
 
 
 class Ledger(BaseModel):
@@ -126,8 +133,21 @@ class Ledger(BaseModel):
 
 
 @router.put("/ledger", status_code=204)
-def put_ledger(request: Request, account: Gateway, ledger: Ledger) -> Response:
+async def put_ledger(request: Request, account: Gateway) -> Response:
     """Take what the gateway counts, in place of what it said before."""
+    # Read here, and not by a parameter: the framework would take a body of any size before it asks for the token.
+    body = await _whole(request, _LONGEST_LEDGER)
+    try:
+        ledger = Ledger.model_validate_json(body)
+    except ValidationError:
+        raise UnprocessableError(
+            "this is not a ledger: total and senders, each with its counts, nothing else"
+        ) from None
+    await to_thread.run_sync(_keep_ledger, request, account, ledger)
+    return Response(status_code=204)
+
+
+def _keep_ledger(request: Request, account: Account, ledger: Ledger) -> None:
     with access.pool(request).connection() as conn:
         conn.execute(
             "INSERT INTO gateway_ledger (account, centre, reported_at, ledger) VALUES (%s, %s, now(), %s)"
@@ -135,7 +155,15 @@ def put_ledger(request: Request, account: Gateway, ledger: Ledger) -> Response:
             " SET centre = EXCLUDED.centre, reported_at = now(), ledger = EXCLUDED.ledger",
             (account.name, account.centre or "", Jsonb(ledger.model_dump())),
         )
-    return Response(status_code=204)
+
+
+async def _whole(request: Request, most: int) -> bytes:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > most:
+            raise TooLargeError(f"a ledger has at most {most} bytes")
+    return body
 
 
 def _checked(sha256: str) -> str:
@@ -172,7 +200,11 @@ def _admitted(request: Request, offer: inbox.Offer) -> bool:
     with access.pool(request).connection() as conn:
         ensure_centre(conn, offer.centre, by=offer.account)
         inbox.admit(conn, offer)
-        return inbox.status(conn, offer.sha256) is not None
+        if inbox.status(conn, offer.sha256) is not None:
+            return True
+    if shutil.disk_usage(inbox.folder(request.app.state.settings)).free < offer.bytes:
+        raise NoRoomError("the registry's disk has no room for this package")
+    return False
 
 
 def _receive(request: Request, offer: inbox.Offer, path: Path) -> None:

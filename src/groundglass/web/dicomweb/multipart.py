@@ -6,19 +6,21 @@ The boundary follows from what is sent, so that the same request has the same by
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Send
 
 from groundglass.web.etags import cached
 
 Open = Callable[[int, int], Iterator[bytes]]
+Piece = bytes | memoryview
 
-_BLOCK: Final = 1 << 20  # bytes of one step of the event loop
+_BLOCK: Final = 1 << 20  # bytes that a thread reads in one go
 _SMALL: Final = 2 << 20  # sent at once
 _WIDEST_GAP: Final = 256 << 10  # bytes read for nothing rather than a new read of the store
 
@@ -50,24 +52,37 @@ def answer(request: Request, parts: Sequence[Part], *, kind: str, alone: bool = 
     media_type = parts[0].content_type if alone else f'multipart/related; type="{kind}"; boundary={tag[:32]}'
     if request.method == "HEAD":
         return Response(headers=headers, media_type=media_type)
-    content = body(heads, parts, end)
     if length <= _SMALL:
-        return Response(b"".join(content), headers=headers, media_type=media_type)
-    return StreamingResponse(content, headers=headers, media_type=media_type)
+        return Response(b"".join(_pieces(heads, parts, end)), headers=headers, media_type=media_type)
+    return Stream(body(heads, parts, end), headers=headers, media_type=media_type)  # type: ignore[arg-type]
 
 
-def body(heads: Sequence[bytes], parts: Sequence[Part], end: bytes) -> Iterator[bytes]:
-    """Yield heads and parts in blocks of about 1 MiB."""
-    waiting: list[bytes | memoryview] = []
+def body(heads: Sequence[bytes], parts: Sequence[Part], end: bytes) -> Iterator[list[Piece]]:
+    """Yield heads and parts, in lists of about 1 MiB."""
+    waiting: list[Piece] = []
     size = 0
     for piece in _pieces(heads, parts, end):
         waiting.append(piece)
         size += len(piece)
         if size >= _BLOCK:
-            yield b"".join(waiting)
+            yield waiting
             waiting, size = [], 0
     if waiting:
-        yield b"".join(waiting)
+        yield waiting
+
+
+class Stream(StreamingResponse):
+    """Lists of pieces, each list made in a thread. No piece is copied: the server gathers them when it writes."""
+
+    body_iterator: AsyncIterator[list[Piece]]  # type: ignore[assignment]
+
+    async def stream_response(self, send: Send) -> None:
+        """See StreamingResponse."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        async for pieces in self.body_iterator:
+            for piece in pieces:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def _frame(parts: Sequence[Part], boundary: str) -> tuple[list[bytes], bytes]:
@@ -79,7 +94,7 @@ def _frame(parts: Sequence[Part], boundary: str) -> tuple[list[bytes], bytes]:
     return heads, f"\r\n--{boundary}--\r\n".encode()
 
 
-def _pieces(heads: Sequence[bytes], parts: Sequence[Part], end: bytes) -> Iterator[bytes | memoryview]:
+def _pieces(heads: Sequence[bytes], parts: Sequence[Part], end: bytes) -> Iterator[Piece]:
     for _, group in groupby(zip(heads, parts, strict=True), key=lambda pair: id(pair[1].read)):
         together = list(group)
         wanted = [each for _, part in together for each in part.ranges]
