@@ -10,10 +10,11 @@ from starlette.responses import Response, StreamingResponse
 
 from groundglass.core.accounts import Account
 from groundglass.registry.search import OneOf
-from groundglass.ui import access
+from groundglass.ui import access, problems
+from groundglass.ui.problem_texts import kind_of
 from groundglass.web.dicomweb import packages
 from groundglass.web.dicomweb.scope import checked_uid, granted
-from groundglass.web.etags import byte_range, cached
+from groundglass.web.etags import RangeNotSatisfiableError, byte_range, cached
 
 router = APIRouter(prefix="/api/v1/series", tags=["series"])
 
@@ -26,7 +27,11 @@ def package(request: Request, uid: str, account: Annotated[Account, Depends(acce
     tag = series.package_sha256.hex()
     if (answer := cached(request, tag)) is not None:
         return answer
-    part = byte_range(request, tag, series.n_bytes)
+    try:
+        part = byte_range(request, tag, series.n_bytes)
+    except RangeNotSatisfiableError as error:
+        size = {"Content-Range": f"bytes */{series.n_bytes}"}  # RFC 9110 15.5.17
+        return problems.respond(request, kind_of(error.slug, 416), status=416, message=str(error), headers=size)
     offset, length = part or (0, series.n_bytes)
     headers = {
         "ETag": f'"{tag}"',

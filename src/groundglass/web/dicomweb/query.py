@@ -42,6 +42,7 @@ _NEVER: Final = {"PatientName": "00100010", "PatientBirthDate": "00100030", "Ref
 _UID: Final = re.compile(r"[0-9.]{1,64}", re.ASCII)
 _TAG: Final = re.compile(r"[0-9A-Fa-f]{8}", re.ASCII)
 _NAME: Final = re.compile(r"[A-Za-z0-9.]{1,128}", re.ASCII)
+_EIGHT: Final = re.compile(r"\d{8}", re.ASCII)
 _TIME: Final = re.compile(r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?", re.ASCII)
 
 
@@ -175,7 +176,7 @@ def _date(value: str) -> date | None:
     if not value:
         return None
     try:
-        if len(value) != 8 or not value.isascii():
+        if not _EIGHT.fullmatch(value):
             raise ValueError
         return datetime.strptime(value, "%Y%m%d").date()  # noqa: DTZ007 -- a DICOM date has no zone
     except ValueError:
