@@ -61,7 +61,7 @@ def cut(stack: Stack) -> None:
     )
     with (
         contextlib.suppress(psycopg.OperationalError),
-        psycopg.connect(superuser(stack), autocommit=True) as connection,
+        psycopg.connect(superuser(stack), autocommit=True) as session,
     ):
         if not session.execute(f"{ending} AND xact_start IS NOT NULL").rowcount:
             session.execute(ending)
