@@ -16,7 +16,7 @@ import pytest
 from psycopg import sql
 
 from groundglass import config
-from groundglass.core import accounts
+from groundglass.core import accounts, database
 from groundglass.core.postgres import Postgres
 from groundglass.registry import inspection
 from groundglass.series import package
@@ -111,6 +111,7 @@ def _settings(postgres: Postgres, folder: Path) -> Iterator[config.Settings]:
     with psycopg.connect(postgres.conninfo(), autocommit=True) as conn:
         conn.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template_registry").format(sql.Identifier(name)))
     yield config.Settings(data=folder, registry=config.Registry(database_url=postgres.conninfo(name)))
+    database.close_lent()
     with psycopg.connect(postgres.conninfo(), autocommit=True) as conn:
         conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
