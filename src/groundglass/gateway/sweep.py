@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import psycopg
 
@@ -11,10 +12,9 @@ from groundglass.core.database import connect
 from groundglass.core.jobs import Context
 from groundglass.gateway import intake, pipeline, spool
 
-_DONE_WITH = """
-SELECT registered, removed_at IS NOT NULL FROM segment WHERE id = %s AND NOT EXISTS (
-    SELECT 1 FROM intake_part WHERE segment = segment.id AND offsets IS NOT NULL) FOR UPDATE SKIP LOCKED
-"""
+# Two statements: a condition on other rows in the one that locks would be judged by a snapshot from before the lock.
+_LOCKED = "SELECT registered, removed_at IS NOT NULL FROM segment WHERE id = %s FOR UPDATE SKIP LOCKED"
+_NEEDED = "SELECT 1 FROM intake_part WHERE segment = %s AND offsets IS NOT NULL LIMIT 1"
 _HALF_WRITTEN_SECONDS = 3600.0
 
 
@@ -44,12 +44,20 @@ def remove_segments(connection: psycopg.Connection, settings: Settings) -> None:
     folder = settings.gateway_dir / "spool"
     for segment in spool.segments(folder)[:-1]:
         with connection.transaction():
-            row = connection.execute(_DONE_WITH, (segment,)).fetchone()
-            done = row is not None and (row[1] or not any(True for _ in spool.scan(folder, segment, row[0])))
+            done = _done_with(connection, folder, segment)
             if done:
                 connection.execute("UPDATE segment SET removed_at = now() WHERE id = %s", (segment,))
         if done:
             spool.remove(folder, segment)
+
+
+def _done_with(connection: psycopg.Connection, folder: Path, segment: int) -> bool:
+    """Lock the segment's row and tell whether nothing in it waits, registered or not."""
+    row = connection.execute(_LOCKED, (segment,)).fetchone()
+    if row is None or connection.execute(_NEEDED, (segment,)).fetchone():
+        return False
+    registered, removed = row
+    return bool(removed) or next(spool.scan(folder, segment, registered), None) is None
 
 
 def _remove_leftovers(connection: psycopg.Connection, settings: Settings) -> None:

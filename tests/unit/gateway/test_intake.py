@@ -146,6 +146,30 @@ def test_a_segment_goes_when_nothing_of_it_waits_and_the_ledger_stays(
     assert (counts["received"], counts["archived"], counts["pending"]) == (4, 4, 0)
 
 
+def test_a_segment_stays_that_is_registered_while_its_removal_looks(
+    settings: Settings, spool: Spool, gateway_db: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(2):
+        put(spool, A, b"%d" % n * 900)
+    folder = settings.gateway_dir / "spool"
+    first = segments(folder)[0]
+    gateway_db.execute("INSERT INTO segment (id) VALUES (%s)", (first,))
+    gateway_db.commit()
+    looks = sweep._LOCKED.replace("FOR UPDATE", "AND pg_sleep(0.5) IS NOT NULL FOR UPDATE")
+    monkeypatch.setattr(sweep, "_LOCKED", looks)
+    watched = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
+    url = settings.gateway.database_url or ""
+    with psycopg.connect(url) as other, psycopg.connect(url) as watch:
+        removal = threading.Thread(target=sweep.remove_segments, args=(other, settings))
+        with gateway_db.transaction():
+            gateway_db.execute("SELECT 1 FROM segment WHERE id = %s FOR UPDATE", (first,))
+            removal.start()
+            until(lambda: count(watch, watched) == 1)
+            Intake(settings)._register_segment(gateway_db, first, None)
+        removal.join()
+    assert first in segments(folder)
+
+
 def test_a_removal_that_a_kill_cut_short_is_finished(
     settings: Settings, spool: Spool, intake: Intake, gateway_db: psycopg.Connection
 ) -> None:

@@ -38,9 +38,9 @@ def certificate(tmp_path: Path) -> tuple[Path, Path]:
     return cert, key
 
 
-def start(listener: socket.socket, *files: Path) -> subprocess.Popen[str]:
+def start(listener: socket.socket, *files: Path, program: str = PROGRAM) -> subprocess.Popen[str]:
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(listener.fileno()), *map(str, files)],
+        [sys.executable, "-c", program, str(listener.fileno()), *map(str, files)],
         pass_fds=[listener.fileno()],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -62,6 +62,41 @@ def test_it_serves_tells_when_ready_and_ends_cleanly(number: int) -> None:
     assert "server" not in answer.headers
     assert process.returncode == 0
     assert "secret" not in log
+
+
+@pytest.mark.parametrize(
+    ("start_line", "more"),
+    [
+        (b"GET / HTTP/1.1\r\nX: ", b"a" * 65536),
+        (b"GET / HTTP/1.1\r\n", b"x: 1\r\n" * 10_000),
+        (b"GET /", b"a" * 65536),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"x: 1\r\n" * 10_000),
+    ],
+    ids=["header", "headers", "address", "trailers"],
+)
+def test_a_head_without_end_is_cut(start_line: bytes, more: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        process = start(listener)
+        with (
+            socket.create_connection(listener.getsockname(), timeout=20) as client,
+            pytest.raises((ConnectionResetError, BrokenPipeError)),
+        ):
+            client.sendall(start_line + more * 1000)
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HT", b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\n1"])
+def test_a_request_that_does_not_come_is_cut(sent: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        process = start(listener, program=PROGRAM.replace("import sys", "import sys, groundglass.ui.server as door", 1)
+                        .replace("app = FastAPI()", "door._CLOCK_SECONDS = 0.3; app = FastAPI()"))  # fmt: skip
+        with socket.create_connection(listener.getsockname(), timeout=20) as client:
+            client.sendall(sent)
+            while client.recv(4096):
+                pass
+        process.terminate()
+        process.communicate(timeout=30)
 
 
 def test_tls_1_2_with_forward_secrecy_or_better_and_no_clear_text(certificate: tuple[Path, Path]) -> None:
