@@ -13,15 +13,19 @@ from groundglass.series.manifest import Instance
 Attributes = dict[str, str]  # tag -> JSON text of the attribute
 
 
+_dumped: Final = json.JSONEncoder(separators=(",", ":")).encode
+
+
 @lru_cache(maxsize=8192)
 def attribute(vr: str, *values: str | int) -> str:
-    """Return one attribute; without values it is empty."""
+    """Return one attribute, of values that come again and again; without values it is empty."""
     present = [value for value in values if value != ""]
     return _dumped({"vr": vr, "Value": present} if present else {"vr": vr})
 
 
-def _dumped(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"))
+def _text(vr: str, value: str) -> str:
+    """Return an attribute whose value hardly comes again."""
+    return f'{{"vr":"{vr}","Value":[{_dumped(value)}]}}'
 
 
 _CHARSET: Final = attribute("CS", "ISO_IR 192")
@@ -42,7 +46,7 @@ def study(one: Study, base: str) -> Attributes:
     return {
         "00080005": _CHARSET,
         **_study(one),
-        "00081190": f'{{"vr":"UR","Value":[{_dumped(f"{base}/studies/{one.study_instance_uid}")}]}}',
+        "00081190": _text("UR", f"{base}/studies/{one.study_instance_uid}"),
     }
 
 
@@ -56,7 +60,7 @@ def series(one: Series, base: str, *, with_study: bool) -> Attributes:
         "00081190": _address(one, base),
         "00180015": attribute("CS", one.body_part),
         "0020000D": attribute("UI", one.study.study_instance_uid),
-        "0020000E": attribute("UI", one.series_instance_uid),
+        "0020000E": _text("UI", one.series_instance_uid),
         "00200011": _number("IS", one.series_number),
         "00201209": attribute("IS", one.instances),
     }
@@ -67,7 +71,7 @@ def instance(one: Instance, of: Series, base: str) -> Attributes:
     found = {
         "00080005": _CHARSET,
         "00080016": attribute("UI", one.sop_class_uid),
-        "00080018": attribute("UI", one.sop_instance_uid),
+        "00080018": _text("UI", one.sop_instance_uid),
         "00080056": _AVAILABLE,
         "00080060": attribute("CS", of.modality),
         "00081190": _address(of, base, f"/instances/{one.sop_instance_uid}"),
@@ -92,18 +96,18 @@ def with_fields(shown: Attributes, header: Mapping[str, Any], fields: Iterable[s
 def _study(one: Study) -> Attributes:
     return {
         "00080020": attribute("DA", one.study_date.strftime("%Y%m%d") if one.study_date else ""),
-        "00080030": attribute("TM", one.study_time),
+        "00080030": _text("TM", one.study_time) if one.study_time else attribute("TM"),
         "00080050": attribute("SH"),
         "00080056": _AVAILABLE,
         "00080061": attribute("CS", *one.modalities),
         "00080090": attribute("PN"),
         "00081030": attribute("LO", one.study_description),
         "00100010": f'{{"vr":"PN","Value":[{{"Alphabetic":{_dumped(one.patient_id)}}}]}}',
-        "00100020": attribute("LO", one.patient_id),
+        "00100020": _text("LO", one.patient_id),
         "00100030": attribute("DA"),
         "00100040": attribute("CS", one.patient_sex),
         "00101010": attribute("AS", one.patient_age),
-        "0020000D": attribute("UI", one.study_instance_uid),
+        "0020000D": _text("UI", one.study_instance_uid),
         "00200010": attribute("SH"),
         "00201206": attribute("IS", one.series_count),
         "00201208": attribute("IS", one.instance_count),
@@ -116,4 +120,4 @@ def _number(vr: str, value: int | None) -> str:
 
 def _address(one: Series, base: str, below: str = "") -> str:
     path = f"{base}/studies/{one.study.study_instance_uid}/series/{one.series_instance_uid}{below}"
-    return f'{{"vr":"UR","Value":[{_dumped(path)}]}}'
+    return _text("UR", path)
