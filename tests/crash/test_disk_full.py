@@ -197,10 +197,6 @@ def test_the_database_cannot_write_its_log(stack: Stack, disk: SmallDisk, undist
     assert stack.run("audit", "verify").returncode == 0
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="core.jobs.child.is_away does not know ENOSPC: a merge without room is held, not kept waiting",
-)
 def test_no_room_for_the_next_version_of_a_series(stack: Stack, disk: SmallDisk, undisturbed: dict[str, str]) -> None:
     before, files = stack.ledger()["total"], series(MERGE)
     half = SLICES // 2

@@ -13,7 +13,7 @@ import typer
 from groundglass import config
 from groundglass.cli.options import Data
 from groundglass.config import Settings
-from groundglass.core import audit, database
+from groundglass.core import audit, database, jobs
 from groundglass.errors import GroundglassError
 from groundglass.gateway import ledger
 
@@ -31,7 +31,7 @@ def doctor(data: Data = None) -> None:
     settings = config.load(data)
     faults = list(_folders(settings))
     with database.reachable(settings):
-        for check in (_databases, _chains, _ledger):
+        for check in (_databases, _chains, _ledger, _held):
             faults += _guarded(check, settings)
     for fault in faults:
         typer.echo(f"- {fault.what}: {fault.remedy}")
@@ -82,3 +82,13 @@ def _ledger(settings: Settings) -> Iterator[Fault]:
         kinds = ("archived", "quarantined", "duplicates", "pending", "withdrawn")
         if account["received"] != sum(account[kind] for kind in kinds):
             yield Fault(f"the ledger of {sender} does not balance", "keep the data folder as it is and report this")
+
+
+def _held(settings: Settings) -> Iterator[Fault]:
+    for zone in database.ZONES:
+        with database.connect(settings, zone) as connection:
+            waiting = len(jobs.held_jobs(connection))
+        if waiting:
+            yield Fault(
+                f"{waiting} job(s) of the {zone} failed too often", f"admin held --zone {zone}, then admin resume"
+            )

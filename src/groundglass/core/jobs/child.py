@@ -5,6 +5,7 @@ Speaks JSON lines over a socket that it inherits: a codec that crashes or takes 
 
 from __future__ import annotations
 
+import errno
 import importlib
 import json
 import os
@@ -73,6 +74,8 @@ def is_away(error: BaseException) -> bool:
     """Tell whether a store did not answer or is full: no fault of the job, however often it happens."""
     if isinstance(error, psycopg.OperationalError):
         return error.sqlstate is None or error.sqlstate.startswith(_AWAY_STATES)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
     return isinstance(error, UnavailableError | NoRoomError)
 
 
