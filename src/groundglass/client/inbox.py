@@ -15,6 +15,7 @@ from groundglass.errors import GroundglassError, NoRoomError, UnavailableError
 
 _BLOCK = 1 << 20
 _TIMEOUT_SECONDS = 60.0
+_LONGEST_ANSWER = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +46,13 @@ class Inbox:
             raise InboxRefusedError(status, answer)
 
     def receipt(self, sha256: str, *, wait_seconds: int = 20) -> dict[str, Any] | None:
-        """Return the signed receipt of a package, None while the registry has not decided."""
+        """Return the signed receipt of a package, None while it is not decided. Raises ValueError for what is none."""
         status, answer = self._call("GET", f"/packages/{sha256}/receipt?wait={wait_seconds}")
         if status == 200:
-            signed: dict[str, Any] = json.loads(answer)
+            try:
+                signed: dict[str, Any] = json.loads(answer)
+            except RecursionError:
+                raise ValueError("no receipt is nested like that") from None
             return signed
         if status in (202, 204):
             return None
@@ -76,7 +80,7 @@ class Inbox:
             if isinstance(body, Path):
                 _send_file(connection, body)
             answer = connection.getresponse()
-            return answer.status, answer.read()
+            return answer.status, answer.read(_LONGEST_ANSWER)  # no answer of a registry is longer
         except (OSError, http.client.HTTPException):
             raise UnavailableError("the registry does not answer") from None
         finally:
@@ -116,5 +120,5 @@ def _slug(answer: bytes) -> str:
     """Name the problem by its stable slug only: a foreign text is not repeated."""
     try:
         return str(json.loads(answer)["type"]).rsplit("/", 1)[-1][:40]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return "no-problem-document"

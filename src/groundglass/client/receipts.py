@@ -41,6 +41,8 @@ def check_receipt(signed: dict[str, Any], key_file: Path | None, *, package_sha2
             raise ForgedReceiptError("the receipt is for another package")
         refused = receipt["verdict"] == "refused"
         return Verdict(str(receipt["number"]), refused, str(receipt["reasons"][0]) if refused else "")
+    except OSError:
+        raise UsageError("gateway.registry_key_file cannot be read") from None
     except (InvalidSignature, KeyError, ValueError, TypeError, IndexError):
         raise ForgedReceiptError(
             "the receipt is not signed by the registry that this gateway is enrolled with"

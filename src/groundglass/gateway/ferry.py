@@ -19,7 +19,7 @@ from groundglass.core.failpoint import failpoint
 from groundglass.core.jobs import Context, Later
 from groundglass.deid import profile
 from groundglass.deid.reasons import REASONS
-from groundglass.errors import NoRoomError, UnavailableError, UsageError
+from groundglass.errors import GroundglassError, NoRoomError, UnavailableError, UsageError
 from groundglass.gateway import items, ledger, quarantine, sweep
 from groundglass.gateway.judgement import Held
 from groundglass.gateway.pipeline import (
@@ -36,9 +36,10 @@ from groundglass.gateway.pipeline import (
 _RETRY_SECONDS = 5.0
 _WAIT_SECONDS = 5
 _SOON_SECONDS = 0.1
-_NOT_FOUND, _UNPROCESSABLE = 404, 422
+_PATIENCE_SECONDS = 60.0  # who waits longer asks seldom and at once: a stuck package holds no worker
+_NOT_FOUND = 404
 # What a registry says of a package itself. All else is of the way, the token or the hour: to wait is right.
-_OF_THE_PACKAGE = frozenset({400, 409, 413, _UNPROCESSABLE})
+_OF_THE_PACKAGE = frozenset({400, 409, 413, 422})
 _log = logs.logger("gateway.ferry")
 
 
@@ -47,7 +48,10 @@ def inbox(settings: Settings) -> Inbox:
     url, token_file = settings.gateway.registry_url, settings.gateway.registry_token_file
     if not url or not token_file:
         raise UsageError("the gateway is not enrolled: set gateway.registry_url and gateway.registry_token_file")
-    return Inbox(url, token_file.read_text(encoding="ascii").strip())
+    try:
+        return Inbox(url, token_file.read_text(encoding="ascii").strip())
+    except (OSError, ValueError):
+        raise UsageError("gateway.registry_token_file cannot be read") from None
 
 
 def send(context: Context, *, intake_id: int) -> None:
@@ -77,6 +81,9 @@ def _patient() -> Iterator[None]:
         yield
     except (UnavailableError, NoRoomError):
         raise Later(_RETRY_SECONDS) from None
+    except UsageError:  # not enrolled, or not whole: until somebody has done it
+        _log.event("not-enrolled")
+        raise Later(_RETRY_SECONDS) from None
     except InboxRefusedError as refused:
         if refused.status in _OF_THE_PACKAGE:
             raise
@@ -99,7 +106,7 @@ def _put(connection: psycopg.Connection, settings: Settings, work: Work, sha256:
             profile=f"{described.id}/{described.version};sha256={described.sha256}",
         )
     except InboxRefusedError as refused:
-        if refused.status == _UNPROCESSABLE:  # not the bytes of that hash any more: pack again
+        if refused.status in _OF_THE_PACKAGE:  # it may not be the bytes of that hash any more: pack again
             path.unlink(missing_ok=True)
         raise
 
@@ -130,9 +137,10 @@ def _decided(connection: psycopg.Connection, settings: Settings, work: Work, sha
     """Fetch the signed receipt and store it. Raises Later while there is none that can be believed."""
     with _patient():
         try:
-            signed = inbox(settings).receipt(sha256.hex(), wait_seconds=_WAIT_SECONDS)
+            fresh = work.age_seconds < _PATIENCE_SECONDS
+            signed = inbox(settings).receipt(sha256.hex(), wait_seconds=_WAIT_SECONDS if fresh else 0)
             if signed is None:
-                raise Later(_SOON_SECONDS)
+                raise Later(_SOON_SECONDS if fresh else min(work.age_seconds / 10, _PATIENCE_SECONDS))
             verdict = check_receipt(signed, settings.gateway.registry_key_file, package_sha256=sha256.hex())
         except (ForgedReceiptError, ValueError):  # another's answer, or none that the registry gives
             _log.event("receipt-not-believed", intake=work.id)
@@ -184,9 +192,20 @@ def _hold_back(connection: psycopg.Connection, settings: Settings, work: Work, v
         connection.commit()
         code = verdict.code if verdict.code in REASONS else "refused_by_registry"  # a newer registry has newer words
         refused = tuple(Held(one.item, code, "refuse") for one in judgement.clean)
+        if len(refused) != _packed(connection, work):
+            raise GroundglassError("the spool does not give the instances that were packed from it: see doctor")
         with no_room_waits():
             quarantine.keep(settings.gateway_dir / "quarantine", refused, spool)
     return refused
+
+
+def _packed(connection: psycopg.Connection, work: Work) -> int:
+    row = connection.execute(
+        "SELECT coalesce(sum(n), 0) FROM outcome WHERE intake_id = %s AND kind = 'packed'", (work.id,)
+    ).fetchone()
+    connection.commit()
+    assert row
+    return int(row[0])
 
 
 def _refuse(connection: psycopg.Connection, work: Work, refused: tuple[Held, ...]) -> None:

@@ -99,6 +99,8 @@ def _one(item: Item, spool: Segments, engine: Engine) -> Clean | Held:
             return Held(item, outcome.code, outcome.grade)
         if code := _verify(item, spool, outcome):
             return Held(item, code, "refuse")
+    except OSError:  # the disk or a limit of ours, no fault of the input: the whole job is tried again
+        raise
     except Exception:  # noqa: BLE001 -- whatever an input does to us, it is held back and nothing else suffers
         _log.event("instance-failed")
         return Held(item, "unreadable", "refuse")

@@ -8,7 +8,7 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
@@ -40,12 +40,15 @@ class Work:
     centre: str
     state: str
     package_sha256: bytes | None
+    age_seconds: float = field(compare=False)  # since it settled
 
 
 def load(connection: psycopg.Connection, intake_id: int) -> Work:
     """Read an intake."""
     row = connection.execute(
-        "SELECT id, series_token, collection, centre, state, package_sha256 FROM intake WHERE id = %s", (intake_id,)
+        "SELECT id, series_token, collection, centre, state, package_sha256,"
+        " extract(epoch FROM now() - settled_at)::float8 FROM intake WHERE id = %s",
+        (intake_id,),
     ).fetchone()
     assert row, "a job names an intake that was committed with it"
     return Work(*row)

@@ -86,6 +86,9 @@ def test_answers(registry: tuple[Inbox, type[Registry]], tmp_path: Path) -> None
     assert inbox.receipt("00" * 32) is None
     kind.answer = (200, b'{"receipt": {}}')
     assert inbox.receipt("00" * 32) == {"receipt": {}}
+    kind.answer = (200, b"[" * 500_000)
+    with pytest.raises(ValueError, match="nested"):
+        inbox.receipt("00" * 32)
     kind.answer = (507, b"")
     with pytest.raises(NoRoomError):
         put(inbox, package)

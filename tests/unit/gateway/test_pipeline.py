@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import errno
 import json
 import stat
 from collections.abc import Iterable, Iterator
@@ -10,12 +12,14 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from groundglass.client.inbox import InboxRefusedError
 from groundglass.client.receipts import Verdict
 from groundglass.config import Settings
-from groundglass.core.jobs import Context
+from groundglass.core.jobs import Context, Later
 from groundglass.demo import phantom, variants
 from groundglass.demo.elements import Part10
-from groundglass.gateway import ferry, ledger, pipeline
+from groundglass.errors import GroundglassError
+from groundglass.gateway import ferry, items, ledger, pipeline
 from groundglass.gateway.intake import Intake, settle
 from groundglass.gateway.spool import Origin, Spool
 from groundglass.series.package import read_manifest
@@ -122,3 +126,99 @@ def test_a_refused_package_is_held_back_with_its_originals(
     assert kept == {file.to_bytes() for file in files}
     again = process(settings, gateway_db, settled(settings, spool, gateway_db, files))
     assert again.state == "packed", "what was refused is not known as sent"
+
+
+def test_a_fault_of_the_disk_is_no_verdict(
+    settings: Settings, spool: Spool, gateway_db: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = settled(settings, spool, gateway_db, series())
+    with monkeypatch.context() as broken:
+        broken.setattr(items.Segments, "read", _fails)
+        with pytest.raises(OSError, match="Input"):
+            pipeline.process(Context(settings, "gateway"), intake_id=number)
+    assert process(settings, gateway_db, number).state == "packed"
+    assert ledger.ledger(settings)["total"]["pending"] == 4
+
+
+def test_a_refusal_that_would_lose_an_original_is_not_carried_out(
+    settings: Settings, spool: Spool, gateway_db: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = process(settings, gateway_db, settled(settings, spool, gateway_db, series()))
+    judged = pipeline.judge_intake(gateway_db, settings, work, items.Segments(settings.gateway_dir / "spool"))
+    gateway_db.commit()
+    fewer = dataclasses.replace(judged, clean=judged.clean[1:])
+    monkeypatch.setattr(ferry, "judge_intake", lambda *_: fewer)
+    with pytest.raises(GroundglassError, match="spool"):
+        ferry._store(gateway_db, settings, work, {}, Verdict("R-1", refused=True, code="conformance"))
+    assert ledger.ledger(settings)["total"]["pending"] == 4
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_a_package_that_a_power_cut_emptied_is_made_again(
+    settings: Settings, spool: Spool, gateway_db: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    work = process(settings, gateway_db, settled(settings, spool, gateway_db, series()))
+    package(settings, work).write_bytes(b"")
+    registry = _Registry(status)
+    monkeypatch.setattr(ferry, "inbox", lambda _: registry)
+    with pytest.raises(InboxRefusedError):
+        ferry.send(Context(settings, "gateway"), intake_id=work.id)
+    ferry.send(Context(settings, "gateway"), intake_id=work.id)
+    assert registry.sizes[0] == 0 < registry.sizes[1]
+
+
+def test_a_package_that_stays_undecided_holds_no_worker(
+    settings: Settings, spool: Spool, gateway_db: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = process(settings, gateway_db, settled(settings, spool, gateway_db, series()))
+    registry = _Registry(202)
+    monkeypatch.setattr(ferry, "inbox", lambda _: registry)
+    pauses = []
+    for age in ("1 second", "1 day"):
+        gateway_db.execute("UPDATE intake SET settled_at = now() - %s::interval", (age,))
+        gateway_db.commit()
+        with pytest.raises(Later) as later:
+            ferry.receive(Context(settings, "gateway"), intake_id=work.id)
+        pauses.append(later.value.seconds)
+    assert registry.waits == [5, 0]
+    assert pauses == [0.1, 60.0]
+
+
+@pytest.mark.parametrize("missing", ["registry_token_file", "registry_key_file"])
+def test_a_gateway_waits_until_it_is_enrolled(
+    settings: Settings, spool: Spool, gateway_db: psycopg.Connection, tmp_path: Path, missing: str
+) -> None:
+    work = process(settings, gateway_db, settled(settings, spool, gateway_db, series()))
+    (token := tmp_path / "token").write_text("gg_x")
+    files = {"registry_token_file": token, "registry_key_file": token, missing: tmp_path / "absent"}
+    given = settings.gateway.model_copy(update={"registry_url": "http://127.0.0.1:1", **files})
+    enrolled = Context(settings.model_copy(update={"gateway": given}), "gateway")
+    for job in (ferry.send, ferry.receive):
+        with pytest.raises(Later):
+            job(enrolled, intake_id=work.id)
+    with pytest.raises(Later):
+        ferry.send(Context(settings, "gateway"), intake_id=work.id)
+
+
+def _fails(*_: object) -> bytes:
+    raise OSError(errno.EIO, "Input/output error")
+
+
+class _Registry:
+    """Refuses an empty package with a status, takes any other, and never decides."""
+
+    def __init__(self, status: int) -> None:
+        self._status = status
+        self.sizes: list[int] = []
+        self.waits: list[int] = []
+
+    def has(self, _sha256: str) -> bool:
+        return False
+
+    def put(self, _sha256: str, path: Path, **_: str) -> None:
+        self.sizes.append(path.stat().st_size)
+        if self.sizes[-1] == 0:
+            raise InboxRefusedError(self._status, b"")
+
+    def receipt(self, _sha256: str, *, wait_seconds: int) -> None:
+        self.waits.append(wait_seconds)
