@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import hashlib
 import http.client
 import io
+import socket
 import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import httpx
+import psutil
 import pydicom
 import pytest
 
@@ -582,3 +585,17 @@ def raw(there: World, path: str, headers: dict[str, str] | None = None, method: 
     body = answer.read()
     connection.close()
     return answer.status, body
+
+
+def test_a_reader_who_leaves_in_the_middle_holds_nothing(there: World):
+    server = urlsplit(there.url)
+    line = f"GET {there.large.path} HTTP/1.1\r\nHost: {server.netloc}\r\nAuthorization: Bearer {there.token('curator')}"
+    for _ in range(5):
+        with socket.create_connection((server.hostname, server.port)) as connection:
+            connection.sendall(f"{line}\r\n\r\n".encode())
+            assert connection.recv(100).startswith(b"HTTP/1.1 200")
+    folder = str(there.registry.settings.data)
+    deadline = time.monotonic() + 10
+    while any(one.path.startswith(folder) for one in psutil.Process().open_files()):
+        assert time.monotonic() < deadline, "a package is still open"
+        gc.collect()

@@ -5,12 +5,14 @@ The boundary follows from what is sent, so that the same request has the same by
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
+from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Send
@@ -54,7 +56,7 @@ def answer(request: Request, parts: Sequence[Part], *, kind: str, alone: bool = 
         return Response(headers=headers, media_type=media_type)
     if length <= _SMALL:
         return Response(b"".join(_pieces(heads, parts, end)), headers=headers, media_type=media_type)
-    return Stream(body(heads, parts, end), headers=headers, media_type=media_type)  # type: ignore[arg-type]
+    return Stream(body(heads, parts, end), headers=headers, media_type=media_type)
 
 
 def body(heads: Sequence[bytes], parts: Sequence[Part], end: bytes) -> Iterator[list[Piece]]:
@@ -72,17 +74,27 @@ def body(heads: Sequence[bytes], parts: Sequence[Part], end: bytes) -> Iterator[
 
 
 class Stream(StreamingResponse):
-    """Lists of pieces, each list made in a thread. No piece is copied: the server gathers them when it writes."""
+    """Lists of pieces, each made in a thread while the one before is sent; no piece is copied on the way."""
 
-    body_iterator: AsyncIterator[list[Piece]]  # type: ignore[assignment]
+    def __init__(self, lists: Iterator[list[Piece]], *, headers: Mapping[str, str], media_type: str) -> None:
+        super().__init__((), headers=headers, media_type=media_type)
+        self._lists = lists
 
     async def stream_response(self, send: Send) -> None:
         """See StreamingResponse."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        async for pieces in self.body_iterator:
-            for piece in pieces:
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        ahead = self._read_ahead()
+        try:
+            while pieces := await ahead:
+                ahead = self._read_ahead()
+                for piece in pieces:
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+        finally:
+            ahead.cancel()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _read_ahead(self) -> asyncio.Task[list[Piece] | None]:
+        return asyncio.create_task(to_thread.run_sync(next, self._lists, None))
 
 
 def _frame(parts: Sequence[Part], boundary: str) -> tuple[list[bytes], bytes]:
