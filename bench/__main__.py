@@ -6,7 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-SCRIPTS = sorted(path for path in Path(__file__).parent.glob("[a-z]*.py") if path.name != "installation.py")
+HELPERS = {"installation.py", "registry_door.py"}
+SCRIPTS = sorted(path for path in Path(__file__).parent.glob("[a-z]*.py") if path.name not in HELPERS)
 
 
 def main() -> int:
