@@ -7,9 +7,13 @@ import gzip
 import hashlib
 import http.client
 import io
+import json
+import shutil
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
@@ -599,3 +603,20 @@ def test_a_reader_who_leaves_in_the_middle_holds_nothing(there: World):
     while any(one.path.startswith(folder) for one in psutil.Process().open_files()):
         assert time.monotonic() < deadline, "a package is still open"
         gc.collect()
+
+
+def test_curl_reads_as_the_reference_says(there: World, tmp_path: Path):
+    if not shutil.which("curl"):
+        pytest.skip("NOT TESTED WITH CURL: it is not installed")
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "http.md").read_text(encoding="utf-8")
+    held = there.native
+    script = page.partition("## By hand\n\n```\n")[2].partition("```")[0]
+    script = script.replace("$(groundglass admin token --role curator)", there.token("curator"))
+    script = script.replace("http://127.0.0.1:8080", there.url).replace("/INSTANCE", f"/{held.first}")
+    script = script.replace("/STUDY", f"/{held.study}").replace("/SERIES", f"/{held.uid}")
+    done = subprocess.run(["sh", "-e"], input=script, cwd=tmp_path, capture_output=True, text=True, check=True)
+    found, headers = done.stdout.replace("][", "]\n[").splitlines()
+    assert [value(one, "0020000D") for one in json.loads(found)] == ["2.25.1001", "2.25.1003"]
+    assert len(json.loads(headers)) == len(held.objects)
+    assert (tmp_path / "one.dcm").read_bytes() == held.objects[held.first]
+    assert (tmp_path / "series.zip").read_bytes() == held.package
