@@ -28,4 +28,7 @@ def main() -> NoReturn:
     except GroundglassError as error:
         print(f"groundglass: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(error.exit_code)
+    except OSError as error:  # its message names a path, and a path may name a patient
+        print(f"groundglass: {error.strerror or 'input or output failed'}", file=sys.stderr)  # noqa: T201
+        sys.exit(1)
     sys.exit(0)

@@ -14,7 +14,6 @@ import multiprocessing
 import os
 import secrets
 import shutil
-import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import Literal
 
 from groundglass.client import sources
-from groundglass.client.sources import RefusedArchiveError, Source
+from groundglass.client.sources import Source
 from groundglass.deid import profile as profiles
 from groundglass.deid import reasons, verify
 from groundglass.deid.describe import describe as describe_profile
@@ -198,7 +197,9 @@ class _Worker:
         try:
             with sources.opened(source) as (fd, size):
                 return self._judge(number, source, fd, size)
-        except (RefusedArchiveError, zipfile.BadZipFile, EOFError, NotImplementedError):
+        except OSError:  # a disk that is full or gone ends the run
+            raise
+        except Exception:  # noqa: BLE001 - a damaged ZIP raises whatever its decompressor does
             return _Outcome("unreadable", "refuse")
 
     def _judge(self, number: int, source: Source, fd: int, size: int) -> _Outcome | None:
@@ -368,7 +369,9 @@ class _Run:
         try:
             with sources.opened(source) as (fd, size), open(folder / "original", "wb") as target:
                 copy(fd, target.fileno(), Span(0, size))
-        except (RefusedArchiveError, zipfile.BadZipFile, EOFError, NotImplementedError):
+        except OSError:
+            raise
+        except Exception:  # noqa: BLE001 - as in `judge`: what cannot be inflated cannot be kept
             (folder / "original").unlink(missing_ok=True)
 
     @staticmethod

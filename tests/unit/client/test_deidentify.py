@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import random
 import stat
 import zipfile
 from pathlib import Path
@@ -220,6 +221,16 @@ def test_an_entry_larger_than_it_says_and_a_nested_zip_are_refused(tmp_path: Pat
     for path in (nested, tmp_path / "bomb.zip"):
         report = deidentify.run([path], tmp_path / "out", key=key)
         assert report.counts.refused == 1, path.name
+
+
+def test_a_damaged_entry_is_held_back_and_its_neighbours_are_not(tmp_path: Path, key: Path) -> None:
+    good = _slices(1)[0].to_bytes()
+    noise = random.Random(1).randbytes(5_000).hex().encode()
+    whole = _zip(tmp_path / "exam.zip", {"a": noise, "b": good}, compression=zipfile.ZIP_DEFLATED).read_bytes()
+    (tmp_path / "exam.zip").write_bytes(whole[:200] + bytes(byte ^ 0xFF for byte in whole[200:400]) + whole[400:])
+    report = deidentify.run([tmp_path / "exam.zip"], tmp_path / "out", key=key, quarantine=tmp_path / "held")
+    assert [file.code for file in report.files] == ["unreadable", None]
+    assert [path.name for path in (tmp_path / "held" / "0").iterdir()] == ["reason.json"]
 
 
 def test_links_in_a_folder_are_not_followed(source: Path, tmp_path: Path, key: Path) -> None:
