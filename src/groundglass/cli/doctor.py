@@ -77,6 +77,13 @@ def _chains(settings: Settings) -> Iterator[Fault]:
                 yield Fault(f"the audit chain of the {zone} is broken ({broken})", "keep a copy and call the auditor")
 
 
+def _jobs(settings: Settings) -> Iterator[Fault]:
+    for zone in database.ZONES:
+        with database.connect(settings, zone) as connection:
+            for job in jobs.held_jobs(connection):
+                yield Fault(f"job {job.id} of the {zone} is held: {job.task}, {job.error}", "mend the cause, resume it")
+
+
 def _ledger(settings: Settings) -> Iterator[Fault]:
     for sender, account in ledger.ledger(settings)["senders"].items():
         kinds = ("archived", "quarantined", "duplicates", "pending", "withdrawn")

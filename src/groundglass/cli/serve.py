@@ -22,7 +22,7 @@ from groundglass.core import accounts, database, doors, logs
 from groundglass.core.postgres import Postgres
 from groundglass.core.secretfiles import write_secret
 from groundglass.core.supervisor import Role, Supervisor
-from groundglass.errors import NotSignedInError, UnavailableError
+from groundglass.errors import NotSignedInError, UnavailableError, UsageError
 from groundglass.registry import collections, receipts
 
 _READY_SECONDS = 120.0
@@ -42,6 +42,8 @@ def serve(
 ) -> None:
     """Run registry, gateway and DICOM door on one folder; SIGTERM or Ctrl-C ends cleanly."""
     settings = config.load(data)
+    if not accounts.is_aet(aet):
+        raise UsageError("--aet has 1 to 16 printable characters and no backslash: nobody could call another")
     logs.configure("serve")
     dicom_address = dicom_host or "127.0.0.1"
     doors.check_http(host, settings)

@@ -6,7 +6,7 @@ transaction, last, and leaves the commit to the caller; `sign_in` alone commits 
 
 from __future__ import annotations
 
-from groundglass.core.accounts.centres import assign_aet, centre_of_aet, ensure_centre
+from groundglass.core.accounts.centres import assign_aet, centre_of_aet, ensure_centre, is_aet
 from groundglass.core.accounts.people import (
     Account,
     Role,
@@ -31,6 +31,7 @@ __all__ = [
     "disable_account",
     "ensure_admin",
     "ensure_centre",
+    "is_aet",
     "issue_token",
     "revoke_token",
     "session_for_token",

@@ -26,7 +26,7 @@ def ensure_centre(conn: psycopg.Connection, code: str, *, by: str = "system") ->
 
 def assign_aet(conn: psycopg.Connection, aet: str, centre: str, *, by: str) -> None:
     """Let what the AE title sends belong to a centre from now on."""
-    if not _is_aet(aet):
+    if not is_aet(aet):
         raise UsageError("an AE title has 1 to 16 printable characters and no backslash")
     ensure_centre(conn, centre, by=by)
     conn.execute(
@@ -43,7 +43,7 @@ def centre_of_aet(conn: psycopg.Connection, aet: str, allowed: Sequence[str]) ->
     title is the code of its centre, which is made when first seen.
     """
     listed = dict(_entry(entry) for entry in allowed)
-    if not _is_aet(aet) or (listed and aet not in listed):
+    if not is_aet(aet) or (listed and aet not in listed):
         return None
     centre = listed.get(aet) or _assigned(conn, aet) or aet
     if not _CODE.fullmatch(centre):
@@ -62,6 +62,6 @@ def _assigned(conn: psycopg.Connection, aet: str) -> str | None:
     return row[0] if row else None
 
 
-def _is_aet(aet: str) -> bool:
+def is_aet(aet: str) -> bool:
     """PS3.5 table 6.2-1, AE: the default repertoire without control characters and backslash."""
     return 0 < len(aet) <= 16 and aet.isascii() and aet.isprintable() and "\\" not in aet and aet == aet.strip()
