@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
-FOREIGN = re.compile(r"(?<![\w.])/(?:work|root|home)/|\b(?:deb|pypi|registry)\.(?:\w+\.)?org\b", re.IGNORECASE)
+FOREIGN = re.compile(r"(?<![\w.])/(?:work|root|home)/|\b(?:deb|pypi)\.(?:\w+\.)?org\b", re.IGNORECASE)
 
 
 def _generated() -> dict[Path, str]:
